@@ -1,1 +1,4 @@
-//! stub
+//! The Agent Messenger server.
+
+pub mod doors;
+pub mod error;
