@@ -11,6 +11,7 @@ use protocol::ErrorCode;
 use protocol::event::Refusal;
 use serde::Serialize;
 use std::fmt;
+use std::sync::Arc;
 
 /// What handlers return.
 pub type ApiResult<T> = Result<T, ApiError>;
@@ -20,7 +21,7 @@ pub type ApiResult<T> = Result<T, ApiError>;
 pub struct ApiError {
     refusal: Refusal,
     allow: Option<String>,
-    request_id: Option<String>,
+    request_id: Option<Arc<str>>,
 }
 
 /// The body of every error of the messenger's HTTP routes.
@@ -92,7 +93,7 @@ impl ApiError {
 
     /// Fixes the request id, for a response that is made outside the request's task.
     #[must_use]
-    pub fn for_request(mut self, id: impl Into<String>) -> Self {
+    pub fn for_request(mut self, id: impl Into<Arc<str>>) -> Self {
         self.request_id = Some(id.into());
         self
     }
@@ -148,7 +149,7 @@ impl ResponseError for ApiError {
             .request_id
             .clone()
             .or_else(request_id::current)
-            .unwrap_or_default();
+            .unwrap_or_else(|| Arc::from(""));
         let mut response = HttpResponse::build(status);
         if let Some(seconds) = self.refusal.retry_after {
             response.insert_header((RETRY_AFTER, seconds));

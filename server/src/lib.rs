@@ -2,3 +2,4 @@
 
 pub mod doors;
 pub mod error;
+pub mod metrics;

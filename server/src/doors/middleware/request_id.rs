@@ -17,8 +17,8 @@ tokio::task_local! {
 }
 
 /// The id of the request that this task serves; `None` outside a request.
-pub fn current() -> Option<String> {
-    CURRENT.try_with(|id| id.to_string()).ok()
+pub fn current() -> Option<Arc<str>> {
+    CURRENT.try_with(Arc::clone).ok()
 }
 
 /// Runs `future` as part of the request `id`.
