@@ -2,4 +2,5 @@
 
 pub mod doors;
 pub mod error;
+pub mod limits;
 pub mod metrics;
