@@ -1,7 +1,9 @@
 //! What the server has to say over a socket, whatever the dialect. Dialects turn an event into
 //! frames; see `messenger::encode`.
 
-use crate::{AgentId, ClientMsgId, ConversationId, ErrorCode, MessageId, Party, Position, Timestamp, UserId};
+use crate::{
+    AgentId, ClientMsgId, ConversationId, ErrorCode, MessageId, Party, Position, Timestamp, UserId,
+};
 use bytestring::ByteString;
 use std::collections::BTreeMap;
 
@@ -225,6 +227,12 @@ impl Refusal {
 
     /// A refusal with a more precise sentence (lower case, no full stop, no secrets).
     pub fn because(code: ErrorCode, sentence: impl Into<ByteString>) -> Self {
-        Self { code, sentence: sentence.into(), conversation: None, client_msg_id: None, retry_after: None }
+        Self {
+            code,
+            sentence: sentence.into(),
+            conversation: None,
+            client_msg_id: None,
+            retry_after: None,
+        }
     }
 }

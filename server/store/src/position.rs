@@ -1,0 +1,128 @@
+//! Positions: how far each device has come in each conversation. They only move forward.
+
+use crate::conn::{Conn, Db};
+use crate::error::StoreError;
+use crate::keys::{ConversationKey, DeviceKey, Principal};
+use crate::schema::{conversations, members, positions};
+use diesel::prelude::*;
+use diesel::upsert::excluded;
+use protocol::{ConversationId, Position, Timestamp};
+
+/// A position that a device has reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PositionUpdate {
+    /// Whose.
+    pub device: DeviceKey,
+    /// Where.
+    pub conversation: ConversationKey,
+    /// How far; each part that is lower than the stored one changes nothing.
+    pub position: Position,
+}
+
+/// A conversation that holds something a device has not seen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Behind {
+    /// Key.
+    pub key: ConversationKey,
+    /// Public id.
+    pub id: ConversationId,
+    /// Where the device is.
+    pub position: Position,
+    /// Newest entry.
+    pub last_seq: i64,
+    /// Newest change.
+    pub last_rev: i64,
+    /// First entry that is still there.
+    pub first_seq: i64,
+    /// First change that is still there.
+    pub first_rev: i64,
+    /// Entries up to this one were before the principal's joining.
+    pub joined_seq: i64,
+}
+
+/// Where the device is; (0, 0) where nothing was ever saved.
+pub fn load(conn: &mut Conn, device: DeviceKey, conversation: ConversationKey) -> Result<Position, StoreError> {
+    let saved: Option<(i64, i64)> = positions::table
+        .find((device.0, conversation.0))
+        .select((positions::seq, positions::rev))
+        .first(&mut conn.db)
+        .optional()?;
+    Ok(saved.map(|(seq, rev)| Position { seq, rev }).unwrap_or_default())
+}
+
+/// Moves a position forward; either part that is not higher stays. `NotFound` when the device
+/// or the conversation is gone.
+pub fn advance(conn: &mut Conn, update: &PositionUpdate) -> Result<(), StoreError> {
+    let now = conn.now();
+    Ok(save(&mut conn.db, update, now)?)
+}
+
+pub(crate) fn save(db: &mut Db, update: &PositionUpdate, now: Timestamp) -> QueryResult<()> {
+    use diesel::dsl::sql;
+    use diesel::sql_types::BigInt;
+    let row = (
+        positions::device_id.eq(update.device.0),
+        positions::conversation_id.eq(update.conversation.0),
+        positions::seq.eq(update.position.seq),
+        positions::rev.eq(update.position.rev),
+        positions::updated_at.eq(now.micros()),
+    );
+    match db {
+        Db::Sqlite(c) => diesel::insert_into(positions::table)
+            .values(row)
+            .on_conflict((positions::device_id, positions::conversation_id))
+            .do_update()
+            .set((
+                positions::seq.eq(sql::<BigInt>("MAX(positions.seq, excluded.seq)")),
+                positions::rev.eq(sql::<BigInt>("MAX(positions.rev, excluded.rev)")),
+                positions::updated_at.eq(excluded(positions::updated_at)),
+            ))
+            .execute(c)
+            .map(drop),
+    }
+}
+
+type Columns = ((i64, String, i64, i64, i64), Option<i64>, Option<i64>, Option<i64>, Option<i64>);
+
+/// The live conversations of `principal` whose newest entry or change is above the position of
+/// `device`, in one query.
+pub fn behind(conn: &mut Conn, device: DeviceKey, principal: Principal) -> Result<Vec<Behind>, StoreError> {
+    let at_device = positions::conversation_id.eq(conversations::id).and(positions::device_id.eq(device.0));
+    let rows: Vec<Columns> = members::table
+        .inner_join(conversations::table)
+        .left_join(positions::table.on(at_device))
+        .filter(members::principal_kind.eq(principal.kind.as_i16()))
+        .filter(members::principal_id.eq(principal.key))
+        .filter(members::left_seq.is_null())
+        .order(conversations::id)
+        .select((
+            (
+                conversations::id,
+                conversations::public_id,
+                conversations::first_seq,
+                conversations::first_rev,
+                members::joined_seq,
+            ),
+            crate::message::newest_seq!(),
+            crate::change::newest_rev!(),
+            positions::seq.nullable(),
+            positions::rev.nullable(),
+        ))
+        .load(&mut conn.db)?;
+    let all = rows.into_iter().map(behind_row).collect::<Result<Vec<_>, _>>()?;
+    Ok(all.into_iter().filter(|b| b.last_seq > b.position.seq || b.last_rev > b.position.rev).collect())
+}
+
+fn behind_row(columns: Columns) -> Result<Behind, StoreError> {
+    let ((key, id, first_seq, first_rev, joined_seq), last_seq, last_rev, seq, rev) = columns;
+    Ok(Behind {
+        key: ConversationKey(key),
+        id: ConversationId::parse(id).map_err(|e| StoreError::Internal(e.to_string()))?,
+        position: Position { seq: seq.unwrap_or(0), rev: rev.unwrap_or(0) },
+        last_seq: last_seq.unwrap_or(0).max(first_seq - 1),
+        last_rev: last_rev.unwrap_or(0).max(first_rev - 1),
+        first_seq,
+        first_rev,
+        joined_seq,
+    })
+}
