@@ -12,6 +12,7 @@ use protocol::event::Refusal;
 use serde::Serialize;
 use std::fmt;
 use std::sync::Arc;
+use store::StoreError;
 
 /// What handlers return.
 pub type ApiResult<T> = Result<T, ApiError>;
@@ -19,6 +20,12 @@ pub type ApiResult<T> = Result<T, ApiError>;
 /// A refusal on its way out of an HTTP route.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ApiError {
+    inner: Box<Inner>,
+}
+
+/// Boxed, so that the `Ok` of a handler stays small.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Inner {
     refusal: Refusal,
     allow: Option<String>,
     request_id: Option<Arc<str>>,
@@ -80,36 +87,41 @@ impl ApiError {
     /// Names the seconds to wait; they go into the body and the `Retry-After` header.
     #[must_use]
     pub fn retry_after(mut self, seconds: u64) -> Self {
-        self.refusal.retry_after = Some(seconds);
+        self.inner.refusal.retry_after = Some(seconds);
         self
     }
 
     /// Names the methods that the route has, as the `Allow` header wants them (`GET, HEAD`).
     #[must_use]
     pub fn allow(mut self, methods: impl Into<String>) -> Self {
-        self.allow = Some(methods.into());
+        self.inner.allow = Some(methods.into());
         self
     }
 
     /// Fixes the request id, for a response that is made outside the request's task.
     #[must_use]
     pub fn for_request(mut self, id: impl Into<Arc<str>>) -> Self {
-        self.request_id = Some(id.into());
+        self.inner.request_id = Some(id.into());
         self
     }
 
     /// The stable code.
-    pub const fn code(&self) -> ErrorCode {
-        self.refusal.code
+    pub fn code(&self) -> ErrorCode {
+        self.inner.refusal.code
     }
 
     /// What was refused and why.
-    pub const fn refusal(&self) -> &Refusal {
-        &self.refusal
+    pub fn refusal(&self) -> &Refusal {
+        &self.inner.refusal
+    }
+
+    /// What was refused and why, for a door that words its errors itself.
+    pub fn into_refusal(self) -> Refusal {
+        self.inner.refusal
     }
 
     fn status(&self) -> StatusCode {
-        StatusCode::from_u16(self.refusal.code.http_status())
+        StatusCode::from_u16(self.inner.refusal.code.http_status())
             .unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
     }
 }
@@ -117,10 +129,35 @@ impl ApiError {
 impl From<Refusal> for ApiError {
     fn from(refusal: Refusal) -> Self {
         Self {
-            refusal,
-            allow: None,
-            request_id: None,
+            inner: Box::new(Inner {
+                refusal,
+                allow: None,
+                request_id: None,
+            }),
         }
+    }
+}
+
+impl From<StoreError> for ApiError {
+    fn from(error: StoreError) -> Self {
+        refusal_of(error).into()
+    }
+}
+
+/// What a caller hears of a failing store, at any door. A defect is logged here, once.
+pub fn refusal_of(error: StoreError) -> Refusal {
+    let code = match error {
+        StoreError::NotFound => ErrorCode::NotFound,
+        StoreError::Conflict => ErrorCode::Conflict,
+        StoreError::Overloaded => ErrorCode::Overloaded,
+        StoreError::Unavailable => ErrorCode::StorageUnavailable,
+        StoreError::Closed => ErrorCode::ShuttingDown,
+        StoreError::Internal(cause) => return ApiError::internal(&cause).into_refusal(),
+    };
+    // The sentence of `conflict` speaks of idempotency keys; a row that exists is another matter.
+    match code {
+        ErrorCode::Conflict => Refusal::because(code, "it exists already"),
+        _ => Refusal::new(code),
     }
 }
 
@@ -132,7 +169,11 @@ impl From<ErrorCode> for ApiError {
 
 impl fmt::Display for ApiError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.refusal.code, self.refusal.sentence)
+        write!(
+            f,
+            "{}: {}",
+            self.inner.refusal.code, self.inner.refusal.sentence
+        )
     }
 }
 
@@ -146,15 +187,17 @@ impl ResponseError for ApiError {
     fn error_response(&self) -> HttpResponse {
         let status = self.status();
         let id = self
+            .inner
             .request_id
             .clone()
             .or_else(request_id::current)
             .unwrap_or_else(|| Arc::from(""));
         let mut response = HttpResponse::build(status);
-        if let Some(seconds) = self.refusal.retry_after {
+        if let Some(seconds) = self.inner.refusal.retry_after {
             response.insert_header((RETRY_AFTER, seconds));
         }
         if let Some(methods) = self
+            .inner
             .allow
             .as_deref()
             .and_then(|allow| HeaderValue::from_str(allow).ok())
@@ -162,11 +205,11 @@ impl ResponseError for ApiError {
             response.insert_header((ALLOW, methods));
         }
         response.json(ErrorBody {
-            error: &self.refusal.sentence,
+            error: &self.inner.refusal.sentence,
             status: status.canonical_reason().unwrap_or(""),
-            code: self.refusal.code,
+            code: self.inner.refusal.code,
             request_id: &id,
-            retry_after: self.refusal.retry_after,
+            retry_after: self.inner.refusal.retry_after,
         })
     }
 }
@@ -210,6 +253,31 @@ mod tests {
         let response = ApiError::internal(&"secret table users").error_response();
         assert_eq!(response.status(), 500);
         assert_eq!(body(response).await["error"], "internal error");
+    }
+
+    #[actix_web::test]
+    async fn a_failing_store_says_what_to_do_and_never_what_sqlite_said() {
+        let table = [
+            (StoreError::NotFound, ErrorCode::NotFound),
+            (StoreError::Conflict, ErrorCode::Conflict),
+            (StoreError::Overloaded, ErrorCode::Overloaded),
+            (StoreError::Unavailable, ErrorCode::StorageUnavailable),
+            (StoreError::Closed, ErrorCode::ShuttingDown),
+            (
+                StoreError::Internal("no such column: x".to_owned()),
+                ErrorCode::Internal,
+            ),
+        ];
+        for (error, code) in table {
+            let error = ApiError::from(error);
+            assert_eq!(error.code(), code);
+            assert!(
+                !body(error.error_response())
+                    .await
+                    .to_string()
+                    .contains("column")
+            );
+        }
     }
 
     #[test]
