@@ -199,11 +199,7 @@ impl Api {
 impl Cast {
     /// Registers users and agents and opens a conversation for each pair. No two casts share
     /// a name, whoever made them.
-    pub async fn assemble(
-        server: &Server,
-        users: usize,
-        agents: usize,
-    ) -> anyhow::Result<Self> {
+    pub async fn assemble(server: &Server, users: usize, agents: usize) -> anyhow::Result<Self> {
         let tag = format!("{:x}_{:x}", std::process::id(), now_ns());
         let api = Api::of(server)?;
         let mut cast = Self {

@@ -299,8 +299,7 @@ impl Desk {
         };
         if told.conversation_id != Some(lane.conversation.as_str()) {
             self.misplaced += 1;
-            return self
-                .trouble("a message in another conversation than it was sent to");
+            return self.trouble("a message in another conversation than it was sent to");
         }
         lane.position = lane.position.max(told.seq.unwrap_or(0));
         lane.unconfirmed += 1;
@@ -353,9 +352,8 @@ impl Desk {
             .map(|(seq, _)| *seq);
         if first != Some(seq) {
             self.wrong_acks += 1;
-            return self.trouble(
-                "an ack of a message that was not sent, or with another seq than before"
-            );
+            return self
+                .trouble("an ack of a message that was not sent, or with another seq than before");
         }
         News::Nothing
     }

@@ -103,7 +103,7 @@ async fn measure(options: &Options) -> anyhow::Result<bool> {
     let source = source(options)?;
     let mut reports = Vec::new();
     if let Some(other) = &options.against {
-        let other = Source::Launch(launch(options, other.clone())?);
+        let other = Source::Launch(launch(options, other)?);
         let mut others = Vec::new();
         for _ in 0..options.rounds {
             reports.extend(reports_of(&source, &options.scenario).await?);
@@ -128,7 +128,7 @@ async fn measure(options: &Options) -> anyhow::Result<bool> {
 async fn reports_of(source: &Source, scenario: &Scenario) -> anyhow::Result<Vec<Report>> {
     let report = match scenario {
         Scenario::Throughput(args) => throughput::run(source, args).await,
-        Scenario::Floor(args) => floor::run(source, args).await,
+        Scenario::Floor(args) => floor::run(source, args),
         Scenario::Latency(args) => latency::run(source, args).await,
         Scenario::Fanout(args) => fanout::run(source, args).await,
         Scenario::Offline(args) => offline::run(source, args).await,
@@ -152,10 +152,10 @@ fn source(options: &Options) -> anyhow::Result<Source> {
         Some(path) => path.clone(),
         None => beside_this()?,
     };
-    Ok(Source::Launch(launch(options, binary)?))
+    Ok(Source::Launch(launch(options, &binary)?))
 }
 
-fn launch(options: &Options, binary: PathBuf) -> anyhow::Result<Launch> {
+fn launch(options: &Options, binary: &Path) -> anyhow::Result<Launch> {
     anyhow::ensure!(binary.is_file(), "{} is not a file", binary.display());
     std::fs::create_dir_all(&options.data_dir)?;
     let data_root = options.data_dir.canonicalize()?;
@@ -173,9 +173,9 @@ fn beside_this() -> anyhow::Result<PathBuf> {
         .unwrap_or(Path::new("."))
         .join("agent-messenger");
     if !binary.is_file() {
-        let mut build = std::process::Command::new("cargo");
-        let built = build
-            .args(["build", "--release", "-p", "agent-messenger"])
+        let arguments = ["build", "--release", "-p", "agent-messenger"];
+        let built = std::process::Command::new("cargo")
+            .args(arguments)
             .status()?;
         anyhow::ensure!(built.success(), "the server could not be built");
     }

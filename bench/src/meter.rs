@@ -106,7 +106,9 @@ impl Meter {
     /// A refusal, or a frame that cannot be read.
     pub fn trouble(&mut self, words: &str) {
         self.troubles += 1;
-        if self.first_troubles.len() < TROUBLES_KEPT && !self.first_troubles.iter().any(|known| known == words) {
+        if self.first_troubles.len() < TROUBLES_KEPT
+            && !self.first_troubles.iter().any(|known| known == words)
+        {
             self.first_troubles.push(words.to_owned());
         }
     }

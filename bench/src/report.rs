@@ -164,8 +164,13 @@ pub fn table(reports: &[Report]) -> String {
             run = "";
         }
         for note in &report.notes {
-            notes.extend(["
-", &report.run, ": ", note]);
+            notes.extend([
+                "
+",
+                &report.run,
+                ": ",
+                note,
+            ]);
         }
     }
     format!("{table}{notes}")

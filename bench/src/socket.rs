@@ -68,11 +68,11 @@ impl Outbox {
         match length {
             0..=125 => self.bytes.push(0x80 | length as u8),
             126..=0xffff => {
-                self.bytes.push(0x80 | 126);
+                self.bytes.push(0xfe);
                 self.bytes.extend_from_slice(&(length as u16).to_be_bytes());
             }
             _ => {
-                self.bytes.push(0x80 | 127);
+                self.bytes.push(0xff);
                 self.bytes.extend_from_slice(&(length as u64).to_be_bytes());
             }
         }
@@ -201,12 +201,12 @@ impl Socket {
             self.out.write_to(&self.stream)?;
         }
         if ready.is_readable() {
-            self.read_once()?;
+            self.read_once();
         }
         Ok(())
     }
 
-    fn read_once(&mut self) -> anyhow::Result<()> {
+    fn read_once(&mut self) {
         if self.start > 0 {
             self.inbound.copy_within(self.start..self.end, 0);
             (self.end, self.start) = (self.end - self.start, 0);
@@ -221,7 +221,6 @@ impl Socket {
             Err(error) if error.kind() == ErrorKind::WouldBlock => {}
             Err(_) => self.closed = self.closed.or(Some(1006)),
         }
-        Ok(())
     }
 
     /// Hands every whole text frame that was read to `each`, which may append to the outbox.

@@ -102,13 +102,27 @@ pub struct Load {
 impl Load {
     /// Messages without a `client_msg_id`.
     pub fn plain(dialect: Dialect, body_bytes: u64) -> Self {
-        Self { dialect, body_bytes: body_bytes as usize, repeatable: false }
+        Self {
+            dialect,
+            body_bytes: body_bytes as usize,
+            repeatable: false,
+        }
     }
 
     fn manner(self, side: Side) -> Manner {
-        let Self { dialect, body_bytes, repeatable } = self;
+        let Self {
+            dialect,
+            body_bytes,
+            repeatable,
+        } = self;
         let own_positions = repeatable && dialect == Dialect::V2;
-        Manner { side, dialect, body_bytes, repeatable, own_positions }
+        Manner {
+            side,
+            dialect,
+            body_bytes,
+            repeatable,
+            own_positions,
+        }
     }
 }
 

@@ -5,7 +5,6 @@ use crate::desk::Dialect;
 use crate::report::Report;
 use crate::scenario::{crash, fanout, latency, offline, race, stall, start, throughput};
 use crate::stage::Source;
-use anyhow::Context;
 
 /// Parameters.
 #[derive(Debug, Clone, clap::Args)]
@@ -15,107 +14,98 @@ pub struct Args {
     pub quick: bool,
 }
 
-/// Runs them. A scenario that cannot finish is a report with a failed check.
-pub async fn run(source: &Source, args: &Args, mut each: impl FnMut(&Report)) -> Vec<Report> {
-    let mut reports = Vec::new();
-    let mut take = |name: &str, result: anyhow::Result<Report>| {
+/// Reports so far, each shown as soon as it is there.
+struct Series<F> {
+    reports: Vec<Report>,
+    show: F,
+}
+
+impl<F: FnMut(&Report)> Series<F> {
+    /// A scenario that cannot finish is a report with a failed check.
+    fn take(&mut self, name: &str, result: anyhow::Result<Report>) {
         let report = result.unwrap_or_else(|error| {
             let mut broken = Report::new(name);
             broken.none("runs that could not finish", 1);
             broken.note(format!("{error:#}"));
             broken
         });
-        each(&report);
-        reports.push(report);
-    };
-    let standard = throughput(args);
-    let with_floor = throughput::Args {
-        with_floor: matches!(source, Source::Launch(_)),
-        ..standard.clone()
-    };
-    let open = |rate, seconds| throughput::Args {
-        rate: Some(rate),
-        no_echo: true,
-        seconds,
-        ..standard.clone()
-    };
-    take("throughput", throughput::run(source, &with_floor).await);
-    let v2 = throughput::Args {
-        dialect: Dialect::V2,
-        ..standard.clone()
-    };
-    take("throughput v2", throughput::run(source, &v2).await);
-    take(
-        "open loop",
-        throughput::run(source, &open(10_000, standard.seconds))
-            .await
-            .context("10,000/s"),
-    );
-    take(
-        "latency",
-        latency::run(
-            source,
-            &latency::Args {
-                seconds: standard.seconds / 2,
-                dialect: Dialect::V1,
-            },
-        )
-        .await,
-    );
-    take("fanout", fanout::run(source, &fanout(args)).await);
-    take(
-        "offline",
-        offline::run(
-            source,
-            &offline::Args {
-                messages: 10_000,
-                body: 128,
-                dialect: Dialect::V1,
-            },
-        )
-        .await,
-    );
-    take(
-        "offline v2",
-        offline::run(
-            source,
-            &offline::Args {
-                messages: 10_000,
-                body: 128,
-                dialect: Dialect::V2,
-            },
-        )
-        .await,
-    );
-    take(
-        "race",
-        race::run(
-            source,
-            &race::Args {
-                messages: 2_000,
-                repeats: 20,
-                dialect: None,
-            },
-        )
-        .await,
-    );
-    for dialect in [Dialect::V1, Dialect::V2] {
-        take("stall", stall::run(source, &stall(args, dialect)).await);
+        (self.show)(&report);
+        self.reports.push(report);
     }
-    take(
-        "wal",
-        throughput::run(source, &open(30_000, if args.quick { 10 } else { 60 }))
-            .await
-            .context("30,000/s"),
-    );
-    if matches!(source, Source::Launch(_)) {
-        take("crash", crash::run(source, &crash(args)).await);
-        take(
+}
+
+/// Runs them.
+pub async fn run(source: &Source, args: &Args, show: impl FnMut(&Report)) -> Vec<Report> {
+    let mut series = Series {
+        reports: Vec::new(),
+        show,
+    };
+    let own = matches!(source, Source::Launch(_));
+    if own {
+        series.take(
             "start",
             start::run(source, &start::Args { repeats: 5 }).await,
         );
     }
-    reports
+    speed(source, args, own, &mut series).await;
+    promises(source, args, &mut series).await;
+    if own {
+        series.take("crash", crash::run(source, &crash(args)).await);
+    }
+    series.reports
+}
+
+async fn speed<F: FnMut(&Report)>(source: &Source, args: &Args, own: bool, series: &mut Series<F>) {
+    let standard = throughput(args);
+    let with_floor = throughput::Args {
+        with_floor: own,
+        ..standard.clone()
+    };
+    series.take("throughput", throughput::run(source, &with_floor).await);
+    let v2 = throughput::Args {
+        dialect: Dialect::V2,
+        ..standard.clone()
+    };
+    series.take("throughput v2", throughput::run(source, &v2).await);
+    let open = throughput::Args {
+        rate: Some(10_000),
+        no_echo: true,
+        ..standard.clone()
+    };
+    series.take("open loop 10,000/s", throughput::run(source, &open).await);
+    let seconds = if args.quick { 10 } else { 60 };
+    let long = throughput::Args {
+        rate: Some(30_000),
+        seconds,
+        ..open
+    };
+    series.take("open loop 30,000/s", throughput::run(source, &long).await);
+    let one = latency::Args {
+        seconds: standard.seconds / 2,
+        dialect: Dialect::V1,
+    };
+    series.take("latency", latency::run(source, &one).await);
+    series.take("fanout", fanout::run(source, &fanout(args)).await);
+}
+
+async fn promises<F: FnMut(&Report)>(source: &Source, args: &Args, series: &mut Series<F>) {
+    for dialect in [Dialect::V1, Dialect::V2] {
+        let offline = offline::Args {
+            messages: 10_000,
+            body: 128,
+            dialect,
+        };
+        series.take("offline", offline::run(source, &offline).await);
+    }
+    let race = race::Args {
+        messages: 2_000,
+        repeats: 20,
+        dialect: None,
+    };
+    series.take("race", race::run(source, &race).await);
+    for dialect in [Dialect::V1, Dialect::V2] {
+        series.take("stall", stall::run(source, &stall(args, dialect)).await);
+    }
 }
 
 fn throughput(args: &Args) -> throughput::Args {

@@ -56,6 +56,19 @@ struct Tally {
     ready_ms: Vec<f64>,
 }
 
+impl Tally {
+    fn take_troubles(&mut self, run: u64, stage: &Stage) {
+        let meter = stage.meter.borrow();
+        self.troubles += meter.troubles;
+        self.words.extend(
+            meter
+                .first_troubles
+                .iter()
+                .map(|words| format!("run {run}: {words}")),
+        );
+    }
+}
+
 /// A log of an earlier run, to be read again at the end.
 struct Past {
     user: usize,
@@ -70,7 +83,11 @@ pub async fn run(source: &Source, args: &Args) -> anyhow::Result<Report> {
     let bar = progress::bar("crash", args.runs);
     let (mut tally, mut past) = (Tally::default(), Vec::new());
     for run in 0..args.runs {
-        let turn = if run % 2 == 0 { Dialect::V1 } else { Dialect::V2 };
+        let turn = if run % 2 == 0 {
+            Dialect::V1
+        } else {
+            Dialect::V2
+        };
         let dialect = args.dialect.unwrap_or(turn);
         past.extend(once(&mut server, &cast, args, (run, dialect), &mut tally).await?);
         cast.reopen().await?;
@@ -101,7 +118,9 @@ async fn once(
     server.kill().await?;
     let members = crew.stop().await?;
     server.spawn().await?;
-    tally.ready_ms.push(server.ready_after.as_secs_f64() * 1000.0);
+    tally
+        .ready_ms
+        .push(server.ready_after.as_secs_f64() * 1000.0);
     for (lane, told) in told(cast, &members) {
         tally.acked += told.iter().map(|told| told.acked.len() as u64).sum::<u64>();
         tally.stored += history::check_log(&read(cast, lane).await?, &told);
@@ -115,10 +134,17 @@ async fn once(
     for (lane, told) in told(cast, &members) {
         let log = read(cast, lane).await?;
         tally.stored += history::check_log(&log, &told);
-        let spec = cast.lanes.get(lane).map(|lane| (lane.user, lane.conversation.clone()));
+        let spec = cast
+            .lanes
+            .get(lane)
+            .map(|lane| (lane.user, lane.conversation.clone()));
         past.extend(spec.map(|(user, conversation)| {
             let digest = digest(&log);
-            Past { user, conversation, digest }
+            Past {
+                user,
+                conversation,
+                digest,
+            }
         }));
     }
     Ok(past)
@@ -131,28 +157,37 @@ async fn come_back(
     stage: &Stage,
     tally: &mut Tally,
 ) -> anyhow::Result<Vec<Member>> {
-    let users = members.iter().filter(|member| member.peer.borrow().asks()).count();
+    let users = members
+        .iter()
+        .filter(|member| member.peer.borrow().asks())
+        .count();
     let crew = Crew::connect(members).await?;
     if !crew.wait(PATIENCE, |crew| is_quiet(crew, users)).await? {
-        tally.words.push(format!("run {run}: not everything came within {PATIENCE:?}"));
+        tally.words.push(format!(
+            "run {run}: not everything came within {PATIENCE:?}"
+        ));
     }
     let calm = Duration::from_millis(50);
-    crew.settle(u64::MAX, calm, PATIENCE, |crew| crew.sum(Desk::frames)).await;
+    crew.settle(u64::MAX, calm, PATIENCE, |crew| crew.sum(Desk::frames))
+        .await;
     tally.never_acknowledged += crew.sum(Desk::unacked);
     let repeated = crew.sum(Desk::repeated);
     tally.repeated += repeated;
     tally.repeated_despite_positions += if dialect == Dialect::V2 { repeated } else { 0 };
     tally.delivered += stage::faults(&crew, users);
-    let meter = stage.meter.borrow();
-    tally.troubles += meter.troubles;
-    tally.words.extend(meter.first_troubles.iter().map(|words| format!("run {run}: {words}")));
-    drop(meter);
+    tally.take_troubles(run, stage);
     crew.stop().await
 }
 
 fn members(cast: &Cast, window: u64, dialect: Dialect, stage: &Stage) -> Vec<Member> {
-    let load = Load { repeatable: true, ..Load::plain(dialect, 128) };
-    let ask = Habit::Ask { window: window as usize, until_echo: true };
+    let load = Load {
+        repeatable: true,
+        ..Load::plain(dialect, 128)
+    };
+    let ask = Habit::Ask {
+        window: window as usize,
+        until_echo: true,
+    };
     let users = (0..cast.users.len()).map(|user| stage.user(cast, user, "bench", load, ask));
     let agents = (0..cast.agents.len()).map(|agent| stage.agent(cast, agent, load, Habit::Echo));
     users.chain(agents).collect()
@@ -197,9 +232,9 @@ fn is_quiet(crew: &Crew, users: usize) -> bool {
     let by_agents: u64 = stage::sent_by_lane(crew, |index| index >= users)
         .values()
         .sum();
-    crew.sum(|desk| desk.unacked()) == 0
+    crew.sum(Desk::unacked) == 0
         && by_agents == by_users
-        && crew.sum(|desk| desk.received()) == by_users * 2
+        && crew.sum(Desk::received) == by_users * 2
 }
 
 fn digest(log: &[Stored]) -> u64 {

@@ -41,7 +41,10 @@ pub async fn run(source: &Source, args: &Args) -> anyhow::Result<Report> {
     let mut members: Vec<Member> = (0..args.devices)
         .map(|device| stage.user(&cast, 0, &format!("device{device}"), load, Habit::Listen))
         .collect();
-    let ask = Habit::Ask { window: args.window as usize, until_echo: false };
+    let ask = Habit::Ask {
+        window: args.window as usize,
+        until_echo: false,
+    };
     members.push(stage.agent(&cast, 0, load, ask));
     let crew = Crew::connect(members).await?;
     stage.go(&crew);
@@ -62,8 +65,16 @@ pub async fn run(source: &Source, args: &Args) -> anyhow::Result<Report> {
         crew.sum(Desk::received) >= sent * args.devices && crew.sum(Desk::unacked) == 0
     };
     let drained = crew.wait(DRAIN, all).await;
-    let Args { devices, window, dialect, .. } = args;
-    let run = format!("fanout to {devices} devices, window {window}, {}", dialect.name());
+    let Args {
+        devices,
+        window,
+        dialect,
+        ..
+    } = args;
+    let run = format!(
+        "fanout to {devices} devices, window {window}, {}",
+        dialect.name()
+    );
     let mut report = Report::new(run);
     if !matches!(drained, Ok(true)) {
         report.note(format!("not everything came within {DRAIN:?}: {drained:?}"));
@@ -79,13 +90,26 @@ pub async fn run(source: &Source, args: &Args) -> anyhow::Result<Report> {
 fn tell(report: &mut Report, stage: &Stage, watched: &Watched) {
     let meter = stage.meter.borrow();
     let deliveries = meter.deliveries as f64;
-    report.aim("deliveries", deliveries / meter.seconds(), "1/s", Target::AtLeast(600_000.0));
+    report.aim(
+        "deliveries",
+        deliveries / meter.seconds(),
+        "1/s",
+        Target::AtLeast(600_000.0),
+    );
     report.tell("messages", meter.acks as f64 / meter.seconds(), "1/s");
     report.tell("ack p50", meter.ack.ms(0.5), "ms");
     report.tell("delivery p50", meter.to_user.ms(0.5), "ms");
     report.tell("delivery p99", meter.to_user.ms(0.99), "ms");
-    report.tell("server CPU a delivery", watched.server_cpu_s * 1e6 / deliveries.max(1.0), "us");
+    report.tell(
+        "server CPU a delivery",
+        watched.server_cpu_s * 1e6 / deliveries.max(1.0),
+        "us",
+    );
     report.tell("server cores", watched.server_cpu_s / meter.seconds(), "");
-    report.tell("load client cores (its bound is 1)", watched.client_cpu_s / meter.seconds(), "");
+    report.tell(
+        "load client cores (its bound is 1)",
+        watched.client_cpu_s / meter.seconds(),
+        "",
+    );
     report.tell("RSS peak", mib(watched.usage.rss_peak_bytes), "MiB");
 }

@@ -38,14 +38,14 @@ impl Args {
 }
 
 /// Runs it.
-pub async fn run(source: &Source, args: &Args) -> anyhow::Result<Report> {
+pub fn run(source: &Source, args: &Args) -> anyhow::Result<Report> {
     let mut report = Report::new(format!("floor {} rows, {} a commit", args.rows, args.batch));
-    report.tell("floor", rows_per_second(source, args).await?, "rows/s");
+    report.tell("floor", rows_per_second(source, args)?, "rows/s");
     Ok(report)
 }
 
 /// Rows a second through the bare writer, in a data directory like a server's.
-pub async fn rows_per_second(source: &Source, args: &Args) -> anyhow::Result<f64> {
+pub fn rows_per_second(source: &Source, args: &Args) -> anyhow::Result<f64> {
     let Source::Launch(launch) = source else {
         anyhow::bail!(
             "`floor` writes a database of its own: it cannot run against a server elsewhere"
@@ -58,9 +58,10 @@ pub async fn rows_per_second(source: &Source, args: &Args) -> anyhow::Result<f64
     let bar = progress::bar("floor", 1);
     let (rows, batch, conversations, body) = (args.rows, args.batch, args.conversations, args.body);
     let path = folder.path().join("floor.db");
-    // Nothing else runs on this thread meanwhile.
-    let _ = (path, rows, batch, conversations, body);
-    let result: Option<f64> = None;
+    let sizes = [rows, batch, conversations, body].map(|size| size as usize);
+    let [rows, batch, conversations, body] = sizes;
+    // It blocks this thread, on which nothing else runs meanwhile.
+    let result = store::floor::run(&path, rows, batch, conversations, body);
     bar.finish_and_clear();
-    result.context("the store has no floor yet")
+    Ok(result.context("the bare writer failed")?.rows_per_second())
 }

@@ -33,12 +33,20 @@ pub struct Args {
 pub async fn run(source: &Source, args: &Args) -> anyhow::Result<Report> {
     let (_server, cast) = stage::assemble(source, 1, 1).await?;
     let (stage, load) = (Stage::new()?, Load::plain(args.dialect, args.body));
-    let ask = Habit::Ask { window: 128, until_echo: false };
-    let sender = stage.user(&cast, 0, "bench", load, ask).up_to(args.messages);
+    let ask = Habit::Ask {
+        window: 128,
+        until_echo: false,
+    };
+    let sender = stage
+        .user(&cast, 0, "bench", load, ask)
+        .up_to(args.messages);
     let sender = Crew::connect(vec![sender]).await?;
     stage.go(&sender);
     let stored = |crew: &Crew| crew.sum(Desk::acks) == args.messages;
-    ensure!(sender.wait(PATIENCE, stored).await?, "not every message was acknowledged");
+    ensure!(
+        sender.wait(PATIENCE, stored).await?,
+        "not every message was acknowledged"
+    );
 
     let reader = stage.agent(&cast, 0, load, Habit::Listen);
     let begin_ns = now_ns();

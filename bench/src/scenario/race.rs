@@ -38,11 +38,17 @@ pub async fn run(source: &Source, args: &Args) -> anyhow::Result<Report> {
     let server = source.server().await?;
     let bar = progress::bar("race", args.repeats);
     let wire = args.dialect.map_or("v1 and v2", Dialect::name);
-    let Args { messages, repeats, .. } = args;
+    let Args {
+        messages, repeats, ..
+    } = args;
     let mut report = Report::new(format!("race {repeats} times {messages} messages, {wire}"));
     let (mut faults, mut troubles) = (Faults::default(), 0);
     for repeat in 0..args.repeats {
-        let turn = if repeat % 2 == 0 { Dialect::V1 } else { Dialect::V2 };
+        let turn = if repeat % 2 == 0 {
+            Dialect::V1
+        } else {
+            Dialect::V2
+        };
         let dialect = args.dialect.unwrap_or(turn);
         // Another moment each time, from the first message to the last.
         let moment = args.messages * repeat / args.repeats;
@@ -72,16 +78,33 @@ async fn once(
 ) -> anyhow::Result<Faults> {
     let cast = Cast::assemble(server, 1, 1).await?;
     let load = Load::plain(dialect, 128);
-    let ask = Habit::Ask { window: 64, until_echo: false };
+    let ask = Habit::Ask {
+        window: 64,
+        until_echo: false,
+    };
     let sender = stage.user(&cast, 0, "bench", load, ask).up_to(messages);
     let sender = Crew::connect(vec![sender]).await?;
     stage.go(&sender);
-    ensure!(sender.wait(PATIENCE, |crew| crew.sum(Desk::acks) >= moment).await?, "{NO_ACKS}");
+    ensure!(
+        sender
+            .wait(PATIENCE, |crew| crew.sum(Desk::acks) >= moment)
+            .await?,
+        "{NO_ACKS}"
+    );
     let reader = Crew::connect(vec![stage.agent(&cast, 0, load, Habit::Listen)]).await?;
-    ensure!(sender.wait(PATIENCE, |crew| crew.sum(Desk::acks) == messages).await?, "{NO_ACKS}");
-    reader.settle(messages, CALM, PATIENCE, |crew| crew.sum(Desk::received)).await;
+    ensure!(
+        sender
+            .wait(PATIENCE, |crew| crew.sum(Desk::acks) == messages)
+            .await?,
+        "{NO_ACKS}"
+    );
+    reader
+        .settle(messages, CALM, PATIENCE, |crew| crew.sum(Desk::received))
+        .await;
     let calm = Duration::from_millis(50);
-    reader.settle(u64::MAX, calm, PATIENCE, |crew| crew.sum(Desk::frames)).await;
+    reader
+        .settle(u64::MAX, calm, PATIENCE, |crew| crew.sum(Desk::frames))
+        .await;
     sender.stop().await?;
     let mut faults = Faults::default();
     for member in reader.stop().await? {

@@ -71,7 +71,13 @@ pub async fn run(source: &Source, args: &Args) -> anyhow::Result<Report> {
     let (stall, dialect) = (Duration::from_secs(args.stall), args.dialect);
     let messages = args.rate * (args.stall + 3);
     let load = Load::plain(dialect, 128);
-    let plan = Plan { readers: args.readers, stall, rate: args.rate, messages, load };
+    let plan = Plan {
+        readers: args.readers,
+        stall,
+        rate: args.rate,
+        messages,
+        load,
+    };
     let mut report = Report::new(format!(
         "stall 1 of {} readers for {} s, {}",
         args.readers,
@@ -98,13 +104,26 @@ pub async fn run(source: &Source, args: &Args) -> anyhow::Result<Report> {
 }
 
 fn tell(report: &mut Report, name: &str, part: &Part, without_ms: f64) {
-    report.tell(&format!("p50 of the others, {name}"), part.others_p50_ms, "ms");
+    report.tell(
+        &format!("p50 of the others, {name}"),
+        part.others_p50_ms,
+        "ms",
+    );
     let change = part.others_p50_ms / without_ms.max(0.001);
-    report.aim(&format!("p50 with / without, {name}"), change, "", Target::AtMost(1.25));
+    report.aim(
+        &format!("p50 with / without, {name}"),
+        change,
+        "",
+        Target::AtMost(1.25),
+    );
     report.none(&format!("lost for the stalled, {name}"), part.stalled.lost);
     let disorder = part.stalled.duplicated + part.stalled.reordered + part.stalled.misplaced;
     report.none(&format!("order and repeats, {name}"), disorder);
-    report.tell(&format!("sent again after coming back, {name}"), part.repeated as f64, "");
+    report.tell(
+        &format!("sent again after coming back, {name}"),
+        part.repeated as f64,
+        "",
+    );
     report.none(&format!("faults of the others, {name}"), sum(part.others));
     report.none(&format!("cut off, {name}"), part.cut_off);
     report.none(&format!("refused or unreadable, {name}"), part.troubles);
@@ -114,7 +133,13 @@ async fn memory(source: &Source, args: &Args, report: &mut Report) -> anyhow::Re
     let (stall, dialect) = (Duration::from_secs(args.stall), args.dialect);
     let rate = (args.big / args.stall).max(1);
     let load = Load::plain(dialect, 16 * 1024);
-    let plan = Plan { readers: args.readers, stall, rate, messages: args.big, load };
+    let plan = Plan {
+        readers: args.readers,
+        stall,
+        rate,
+        messages: args.big,
+        load,
+    };
     let never = part(source, &plan, Stall::Never).await?;
     let stalled = part(source, &plan, Stall::KeepsSocket).await?;
     report.tell(
@@ -153,13 +178,26 @@ async fn part(source: &Source, plan: &Plan, how: Stall) -> anyhow::Result<Part> 
     let mut lone = apart.user(&cast, 0, "reader0", plan.load, Habit::Listen);
     lone.dial.receive_buffer = Some(STALLED_BUFFER);
     let mut members: Vec<Member> = (1..plan.readers)
-        .map(|device| stage.user(&cast, 0, &format!("reader{device}"), plan.load, Habit::Listen))
+        .map(|device| {
+            stage.user(
+                &cast,
+                0,
+                &format!("reader{device}"),
+                plan.load,
+                Habit::Listen,
+            )
+        })
         .collect();
-    let pace = Habit::Pace { interval_ns: SECOND_NS / plan.rate, first_ns: begin_ns };
+    let pace = Habit::Pace {
+        interval_ns: SECOND_NS / plan.rate,
+        first_ns: begin_ns,
+    };
     members.push(stage.agent(&cast, 0, plan.load, pace).up_to(plan.messages));
     let others = Crew::connect(members).await?;
-    let (cut_off, finished) =
-        tokio::join!(read_with_stall(&lone, plan, how), finish(&others, &stage, plan));
+    let (cut_off, finished) = tokio::join!(
+        read_with_stall(&lone, plan, how),
+        finish(&others, &stage, plan)
+    );
     finished?;
     let mut part = judge(&others, &lone, plan.messages);
     part.cut_off = cut_off?;

@@ -105,26 +105,41 @@ impl Args {
 /// Runs it.
 pub async fn run(source: &Source, args: &Args) -> anyhow::Result<Report> {
     let floor = if args.with_floor {
-        Some(floor::rows_per_second(source, &floor::Args::like(args)).await?)
+        Some(floor::rows_per_second(source, &floor::Args::like(args))?)
     } else {
         None
     };
     let (server, cast) = stage::assemble(source, args.users as usize, args.agents as usize).await?;
     let (server, stage) = (Rc::new(server), Stage::new()?);
     let (begin_ns, load) = (now_ns() + SECOND_NS, Load::plain(args.dialect, args.body));
-    let users = (0..cast.users.len())
-        .map(|user| stage.user(&cast, user, "bench", load, args.habit(user as u64, begin_ns)));
-    let habit = if args.no_echo { Habit::Listen } else { Habit::Echo };
+    let users = (0..cast.users.len()).map(|user| {
+        stage.user(
+            &cast,
+            user,
+            "bench",
+            load,
+            args.habit(user as u64, begin_ns),
+        )
+    });
+    let habit = if args.no_echo {
+        Habit::Listen
+    } else {
+        Habit::Echo
+    };
     let agents = (0..cast.agents.len()).map(|agent| stage.agent(&cast, agent, load, habit));
     let crew = Crew::connect(users.chain(agents).collect()).await?;
     tokio::time::sleep(Duration::from_nanos(begin_ns.saturating_sub(now_ns()))).await;
     stage.go(&crew);
     let watched = measure(&server, &stage, args).await;
-    let drained = crew.wait(DRAIN, |crew| is_quiet(crew, args.users as usize)).await;
+    let drained = crew
+        .wait(DRAIN, |crew| is_quiet(crew, args.users as usize))
+        .await;
     let mut report = Report::new(args.name());
     if !matches!(drained, Ok(true)) {
         let ended = crew.ended();
-        report.note(format!("not everything came within {DRAIN:?}: {drained:?}; {ended:?}"));
+        report.note(format!(
+            "not everything came within {DRAIN:?}: {drained:?}; {ended:?}"
+        ));
     }
     tell_rates(&mut report, args, &stage, floor);
     tell_delays(&mut report, args, &stage);
@@ -140,7 +155,10 @@ pub async fn run(source: &Source, args: &Args) -> anyhow::Result<Report> {
 async fn measure(server: &Rc<Server>, stage: &Stage, args: &Args) -> Watched {
     progress::wait("warm-up", Duration::from_secs(args.warmup)).await;
     let (from_ns, span) = (now_ns(), Duration::from_secs(args.seconds));
-    stage.meter.borrow_mut().measure(from_ns, from_ns + ns(span));
+    stage
+        .meter
+        .borrow_mut()
+        .measure(from_ns, from_ns + ns(span));
     let watch = Watch::begin(server);
     progress::wait("throughput", span).await;
     let watched = watch.end();
@@ -152,7 +170,10 @@ async fn measure(server: &Rc<Server>, stage: &Stage, args: &Args) -> Watched {
 fn is_quiet(crew: &Crew, users: usize) -> bool {
     let (users, agents) = crew.members.split_at(users.min(crew.members.len()));
     let sum = |members: &[Member], count: fn(&Desk) -> u64| -> u64 {
-        members.iter().map(|member| count(&member.peer.borrow().desk)).sum()
+        members
+            .iter()
+            .map(|member| count(&member.peer.borrow().desk))
+            .sum()
     };
     crew.sum(Desk::unacked) == 0
         && sum(agents, Desk::received) == sum(users, Desk::sent)
@@ -167,7 +188,12 @@ fn tell_rates(report: &mut Report, args: &Args, stage: &Stage, floor: Option<f64
         report.tell("stored and delivered", stored.min(delivered), "1/s");
     } else {
         let least = floor.map_or(50_000.0, |floor| (floor / 2.0).min(50_000.0));
-        report.aim("stored and delivered", stored.min(delivered), "1/s", Target::AtLeast(least));
+        report.aim(
+            "stored and delivered",
+            stored.min(delivered),
+            "1/s",
+            Target::AtLeast(least),
+        );
     }
     report.tell("stored", stored, "1/s");
     report.tell("delivered", delivered, "1/s");
@@ -210,10 +236,27 @@ fn tell_delays(report: &mut Report, args: &Args, stage: &Stage) {
 fn tell_costs(report: &mut Report, stage: &Stage, watched: &Watched) {
     let meter = stage.meter.borrow();
     let per_message = |cpu_s: f64| cpu_s * 1e6 / meter.acks.max(1) as f64;
-    report.tell("server CPU a message", per_message(watched.server_cpu_s), "us");
+    report.tell(
+        "server CPU a message",
+        per_message(watched.server_cpu_s),
+        "us",
+    );
     report.tell("server cores", watched.server_cpu_s / meter.seconds(), "");
-    report.tell("load client CPU a message", per_message(watched.client_cpu_s), "us");
-    report.tell("load client cores (its bound is 1)", watched.client_cpu_s / meter.seconds(), "");
+    report.tell(
+        "load client CPU a message",
+        per_message(watched.client_cpu_s),
+        "us",
+    );
+    report.tell(
+        "load client cores (its bound is 1)",
+        watched.client_cpu_s / meter.seconds(),
+        "",
+    );
     report.tell("RSS peak", mib(watched.usage.rss_peak_bytes), "MiB");
-    report.aim("WAL peak", mib(watched.wal_peak_bytes), "MiB", Target::AtMost(128.0));
+    report.aim(
+        "WAL peak",
+        mib(watched.wal_peak_bytes),
+        "MiB",
+        Target::AtMost(128.0),
+    );
 }

@@ -1,6 +1,13 @@
 //! A stand-in for the server, in memory: the frames and routes that the load clients use, spoken
-//! through an independent WebSocket implementation, with one fault on demand. It exists to test
+//! through an independent WebSocket implementation, with one fault on demand. It knows no
+//! positions: who connects gets everything again. It exists to test
 //! the benchmark, whose verdicts must not depend on the server that it judges.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test's helper: a panic fails it"
+)]
 
 use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
@@ -15,7 +22,7 @@ use tokio_tungstenite::tungstenite::handshake::server::{Request, Response};
 
 /// What the stand-in does wrong, once, at the delivery of this number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Fault {
+pub(crate) enum Fault {
     None,
     Drop(u64),
     Repeat(u64),
@@ -36,14 +43,13 @@ struct Conversation {
 
 struct Live {
     principal: String,
-    device: String,
     v2: bool,
+    resumed: bool,
     out: UnboundedSender<Message>,
 }
 
 struct World {
     conversations: HashMap<String, Conversation>,
-    positions: HashMap<(String, String), usize>,
     live: HashMap<u64, Live>,
     next: u64,
     deliveries: u64,
@@ -52,13 +58,12 @@ struct World {
 }
 
 /// Starts it on a thread of its own; it lives as long as the process.
-pub fn start(fault: Fault) -> SocketAddr {
+pub(crate) fn start(fault: Fault) -> SocketAddr {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     listener.set_nonblocking(true).unwrap();
     let address = listener.local_addr().unwrap();
     let world = World {
         conversations: HashMap::new(),
-        positions: HashMap::new(),
         live: HashMap::new(),
         next: 0,
         deliveries: 0,
@@ -168,8 +173,8 @@ async fn serve_socket(stream: TcpStream, world: Arc<Mutex<World>>) {
     let (out, mut outgoing) = unbounded_channel();
     let id = world.lock().unwrap().attach(Live {
         principal,
-        device: query("device_id"),
         v2,
+        resumed: !v2,
         out,
     });
     let (mut sink, mut frames) = socket.split();
@@ -253,20 +258,10 @@ impl World {
             .map(|(id, _)| id.clone())
             .collect();
         for conversation in ids {
-            for at in self.position(id, &conversation)..self.conversations[&conversation].log.len()
-            {
+            for at in 0..self.conversations[&conversation].log.len() {
                 self.deliver(id, &conversation, at);
             }
         }
-    }
-
-    fn position(&self, id: u64, conversation: &str) -> usize {
-        let live = &self.live[&id];
-        let key = (
-            format!("{}/{}", live.principal, live.device),
-            conversation.to_owned(),
-        );
-        self.positions.get(&key).copied().unwrap_or(0)
     }
 
     fn frame(&mut self, id: u64, frame: &Value) {
@@ -275,6 +270,7 @@ impl World {
                 let _ = self.live[&id]
                     .out
                     .send(Message::text(r#"{"type":"resumed","data":{}}"#));
+                self.live.get_mut(&id).unwrap().resumed = true;
                 self.replay(id);
             }
             "message" => self.message(id, &frame["data"]),
@@ -303,18 +299,17 @@ impl World {
             .filter(|(_, live)| members.contains(&live.principal))
             .map(|(id, _)| *id)
             .collect();
-        ids.into_iter()
-            .for_each(|other| self.deliver(other, conversation, at));
+        for other in ids {
+            self.deliver(other, conversation, at);
+        }
     }
 
     fn deliver(&mut self, id: u64, conversation: &str, at: usize) {
         let live = &self.live[&id];
+        if !live.resumed {
+            return;
+        }
         let entry = &self.conversations[conversation].log[at];
-        let key = (
-            format!("{}/{}", live.principal, live.device),
-            conversation.to_owned(),
-        );
-        self.positions.insert(key, at + 1);
         if entry.sender == live.principal && !live.v2 {
             return;
         }
