@@ -24,7 +24,13 @@ pub(crate) struct Args {
     #[arg(long, global = true, env = "DB_PATH", value_name = "FILE")]
     pub(crate) db: Option<PathBuf>,
     /// The server's data directory
-    #[arg(long, global = true, env = "DATA_DIR", default_value = "./data", value_name = "DIR")]
+    #[arg(
+        long,
+        global = true,
+        env = "DATA_DIR",
+        default_value = "./data",
+        value_name = "DIR"
+    )]
     pub(crate) data_dir: PathBuf,
     /// Print results and errors as JSON
     #[arg(long, global = true)]
@@ -39,7 +45,9 @@ pub(crate) struct Args {
 impl Args {
     /// The database file that is meant.
     pub(crate) fn database(&self) -> PathBuf {
-        self.db.clone().unwrap_or_else(|| self.data_dir.join("agent-messenger.db"))
+        self.db
+            .clone()
+            .unwrap_or_else(|| self.data_dir.join("agent-messenger.db"))
     }
 }
 
@@ -146,9 +154,27 @@ mod tests {
 
     #[test]
     fn one_dash_before_a_long_name_is_understood_and_nothing_else_changes() {
-        let old = ["am-admin", "-db", "x.db", "-db=y.db", "-h", "--json", "-1", "create-user"];
+        let old = [
+            "am-admin",
+            "-db",
+            "x.db",
+            "-db=y.db",
+            "-h",
+            "--json",
+            "-1",
+            "create-user",
+        ];
         let new = accept_old_spelling(old.map(OsString::from));
-        let wanted = ["am-admin", "--db", "x.db", "--db=y.db", "-h", "--json", "-1", "create-user"];
+        let wanted = [
+            "am-admin",
+            "--db",
+            "x.db",
+            "--db=y.db",
+            "-h",
+            "--json",
+            "-1",
+            "create-user",
+        ];
         assert_eq!(new, wanted.map(OsString::from));
     }
 

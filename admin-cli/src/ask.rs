@@ -34,13 +34,17 @@ pub(crate) fn required(given: Option<&String>, label: &str) -> Result<String, Fa
 pub(crate) fn new_password() -> Result<String, Failure> {
     if !on_terminal() {
         let line = read_line()?.filter(|line| !line.is_empty());
-        return line.ok_or_else(|| Failure::Usage("the password is required, as a line on standard input".into()));
+        return line.ok_or_else(|| {
+            Failure::Usage("the password is required, as a line on standard input".into())
+        });
     }
     let first = rpassword::prompt_password("Password: ")?;
     if rpassword::prompt_password("Again: ")? == first {
         Ok(first)
     } else {
-        Err(Failure::Refused("the two passwords differ; nothing was changed".into()))
+        Err(Failure::Refused(
+            "the two passwords differ; nothing was changed".into(),
+        ))
     }
 }
 
@@ -50,10 +54,14 @@ pub(crate) fn confirm(yes: bool, what_happens: &str) -> Result<(), Failure> {
         return Ok(());
     }
     if !on_terminal() {
-        return Err(Failure::Usage(format!("{what_happens}: say --yes if that is meant")));
+        return Err(Failure::Usage(format!(
+            "{what_happens}: say --yes if that is meant"
+        )));
     }
     match optional(&format!("{what_happens}. Continue? [y/N]"))? {
-        Some(answer) if answer.eq_ignore_ascii_case("y") || answer.eq_ignore_ascii_case("yes") => Ok(()),
+        Some(answer) if answer.eq_ignore_ascii_case("y") || answer.eq_ignore_ascii_case("yes") => {
+            Ok(())
+        }
         _ => Err(Failure::Refused("nothing was changed".into())),
     }
 }

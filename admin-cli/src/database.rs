@@ -42,7 +42,11 @@ impl Database {
                 Missing::Create => make_folder(&path)?,
             }
         }
-        let store = Store::open(StoreConfig::at(path), Arc::new(SystemClock), Arc::new(NobodyListens))?;
+        let store = Store::open(
+            StoreConfig::at(path),
+            Arc::new(SystemClock),
+            Arc::new(NobodyListens),
+        )?;
         let runtime = tokio::runtime::Builder::new_current_thread().build()?;
         Ok(Self { store, runtime })
     }
@@ -75,7 +79,10 @@ fn make_folder(path: &Path) -> Result<(), Failure> {
     use std::os::unix::fs::DirBuilderExt;
     match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() && !folder.exists() => {
-            Ok(std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?)
+            Ok(std::fs::DirBuilder::new()
+                .recursive(true)
+                .mode(0o700)
+                .create(folder)?)
         }
         _ => Ok(()),
     }

@@ -35,16 +35,21 @@ impl Output {
         none: &str,
     ) -> Result<(), Failure> {
         let mut table = Table::new();
-        table.load_preset(presets::NOTHING).set_header(head.to_vec());
+        table.load_style(presets::NOTHING).set_header(head.to_vec());
         table.add_rows(rows.iter().map(cells));
-        let text = if rows.is_empty() { none.to_owned() } else { table.trim_fmt() };
+        let text = if rows.is_empty() {
+            none.to_owned()
+        } else {
+            table.trim_fmt()
+        };
         self.result(&rows, &text)
     }
 
     /// Prints why nothing was done, on standard error.
     pub(crate) fn failure(self, failure: &Failure) {
         let line = if self.json {
-            serde_json::json!({ "error": failure.to_string(), "exit": failure.exit_code() }).to_string()
+            serde_json::json!({ "error": failure.to_string(), "exit": failure.exit_code() })
+                .to_string()
         } else {
             format!("am-admin: {failure}")
         };

@@ -17,7 +17,8 @@ impl Token {
     /// From the operating system's random source.
     pub(crate) fn random() -> Result<Self, Failure> {
         let mut bytes = [0u8; 32];
-        getrandom::fill(&mut bytes).map_err(std::io::Error::from)?;
+        getrandom::fill(&mut bytes)
+            .map_err(|error| Failure::Refused(format!("no randomness: {error}")))?;
         let text = BASE64URL_NOPAD.encode(&bytes);
         let hash = Sha256::digest(text.as_bytes()).into();
         Ok(Self { text, hash })

@@ -1,5 +1,7 @@
 //! `am-admin` as an operator meets it: the real binary on real files.
 
+#![expect(clippy::unwrap_used, reason = "a test's helpers fail the test")]
+
 use argon2::{Argon2, PasswordVerifier, password_hash::phc::PasswordHash};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -7,7 +9,9 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::Arc;
-use store::{BatchPermit, Clock, CommitSink, Conn, Outcome, Store, StoreConfig, StoreError, SystemClock};
+use store::{
+    BatchPermit, Clock, CommitSink, Conn, Outcome, Store, StoreConfig, StoreError, SystemClock,
+};
 use tempfile::TempDir;
 
 struct NobodyListens;
@@ -26,7 +30,9 @@ struct Place {
 
 impl Place {
     fn new() -> Self {
-        Self { folder: tempfile::tempdir().unwrap() }
+        Self {
+            folder: tempfile::tempdir().unwrap(),
+        }
     }
 
     fn db(&self) -> PathBuf {
@@ -51,7 +57,12 @@ impl Place {
     }
 
     fn open(&self) -> Store {
-        Store::open(StoreConfig::at(self.db()), Arc::new(SystemClock), Arc::new(NobodyListens)).unwrap()
+        Store::open(
+            StoreConfig::at(self.db()),
+            Arc::new(SystemClock),
+            Arc::new(NobodyListens),
+        )
+        .unwrap()
     }
 
     /// Looks into the file with the store's own functions.
@@ -59,7 +70,9 @@ impl Place {
         &self,
         f: impl FnOnce(&mut Conn) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
-        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .build()
+            .unwrap();
         let store = self.open();
         let result = runtime.block_on(store.write(f));
         store.close();
@@ -98,17 +111,35 @@ fn sha256(text: &Value) -> [u8; 32] {
 #[test]
 fn a_created_user_is_listed_and_the_password_verifies() {
     let place = Place::new();
-    let made = place.json(&["create-user", "ada", "--role", "owner"], "correct-horse\n");
+    let made = place.json(
+        &["create-user", "ada", "--role", "owner"],
+        "correct-horse\n",
+    );
     assert_eq!(made["username"], "ada");
     assert_eq!(made["role"], "owner");
     assert!(made["user_id"].as_str().unwrap().starts_with("user_"));
     assert_eq!(place.json(&["list-users"], ""), Value::Array(vec![made]));
 
-    let row = place.look(|conn| store::user::find_by_name(conn, "ada")).unwrap().unwrap();
-    assert!(row.password_hash.starts_with("$argon2id$"), "{}", row.password_hash);
+    let row = place
+        .look(|conn| store::user::find_by_name(conn, "ada"))
+        .unwrap()
+        .unwrap();
+    assert!(
+        row.password_hash.starts_with("$argon2id$"),
+        "{}",
+        row.password_hash
+    );
     let hash = PasswordHash::new(&row.password_hash).unwrap();
-    assert!(Argon2::default().verify_password(b"correct-horse", &hash).is_ok());
-    assert!(Argon2::default().verify_password(b"correct-horsf", &hash).is_err());
+    assert!(
+        Argon2::default()
+            .verify_password(b"correct-horse", &hash)
+            .is_ok()
+    );
+    assert!(
+        Argon2::default()
+            .verify_password(b"correct-horsf", &hash)
+            .is_err()
+    );
 }
 
 #[test]
@@ -129,7 +160,11 @@ fn a_second_user_of_the_same_name_is_refused_and_the_first_is_untouched() {
     let first = place.json(&["create-user", "ada"], "correct-horse\n");
     let second = place.run(&["create-user", "ada"], "another-horse\n");
     assert_eq!(code(&second), 1);
-    assert!(stderr(&second).contains("ada exists already"), "{}", stderr(&second));
+    assert!(
+        stderr(&second).contains("ada exists already"),
+        "{}",
+        stderr(&second)
+    );
     assert!(second.stdout.is_empty());
     assert_eq!(place.json(&["list-users"], ""), Value::Array(vec![first]));
 }
@@ -137,11 +172,19 @@ fn a_second_user_of_the_same_name_is_refused_and_the_first_is_untouched() {
 #[test]
 fn names_and_passwords_that_the_server_would_refuse_are_refused_before_anything_is_made() {
     let place = Place::new();
-    for (name, password) in [("a", "correct-horse"), ("a b c", "correct-horse"), ("ada", "short"), ("ada", "x".repeat(129).as_str())] {
+    for (name, password) in [
+        ("a", "correct-horse"),
+        ("a b c", "correct-horse"),
+        ("ada", "short"),
+        ("ada", "x".repeat(129).as_str()),
+    ] {
         let output = place.run(&["create-user", name], &format!("{password}\n"));
         assert_eq!(code(&output), 1, "{name}: {}", stderr(&output));
         assert!(stderr(&output).contains("must be"), "{}", stderr(&output));
-        assert!(!stderr(&output).contains(password), "the password is never printed");
+        assert!(
+            !stderr(&output).contains(password),
+            "the password is never printed"
+        );
     }
     assert!(!place.db().exists());
 }
@@ -167,7 +210,11 @@ fn a_running_server_keeps_the_tool_out_and_nothing_changes() {
     let place = Place::new();
     place.json(&["create-user", "ada"], "correct-horse\n");
     let server = place.open();
-    for (args, input) in [(vec!["create-user", "eve"], "correct-horse\n"), (vec!["list-users"], ""), (vec!["invite"], "")] {
+    for (args, input) in [
+        (vec!["create-user", "eve"], "correct-horse\n"),
+        (vec!["list-users"], ""),
+        (vec!["invite"], ""),
+    ] {
         let output = place.run(&args, input);
         assert_eq!(code(&output), 3, "{args:?}: {}", stderr(&output));
         assert!(stderr(&output).contains("stop it"), "{}", stderr(&output));
@@ -182,14 +229,22 @@ fn a_list_of_a_database_that_is_not_there_makes_none() {
     let place = Place::new();
     let output = place.run(&["list-users"], "");
     assert_eq!(code(&output), 4);
-    assert!(stderr(&output).contains("no database"), "{}", stderr(&output));
+    assert!(
+        stderr(&output).contains("no database"),
+        "{}",
+        stderr(&output)
+    );
     assert!(!place.db().exists());
 }
 
 #[test]
 fn a_file_that_is_no_database_is_refused_and_left_alone() {
     let place = Place::new();
-    std::fs::write(place.db(), "these are my notes, not a database\n".repeat(100)).unwrap();
+    std::fs::write(
+        place.db(),
+        "these are my notes, not a database\n".repeat(100),
+    )
+    .unwrap();
     let before = std::fs::read(place.db()).unwrap();
     let output = place.run(&["create-user", "ada"], "correct-horse\n");
     assert_eq!(code(&output), 4, "{}", stderr(&output));
@@ -200,17 +255,31 @@ fn a_file_that_is_no_database_is_refused_and_left_alone() {
 fn an_agents_token_is_shown_once_and_stored_as_a_hash() {
     let place = Place::new();
     let made = place.json(&["create-agent", "bot", "--model", "small"], "");
-    let row = place.look(|conn| store::agent::find(conn, &protocol::AgentId::parse("bot").unwrap())).unwrap().unwrap();
+    let row = place
+        .look(|conn| store::agent::find(conn, &protocol::AgentId::parse("bot").unwrap()))
+        .unwrap()
+        .unwrap();
     assert_eq!(row.token_hash, Some(sha256(&made["agent_token"])));
     assert_eq!(row.name, "bot");
     let listed = place.json(&["list-agents"], "");
     assert_eq!(listed[0]["model"], "small");
-    assert!(!listed.to_string().contains(made["agent_token"].as_str().unwrap()));
+    assert!(
+        !listed
+            .to_string()
+            .contains(made["agent_token"].as_str().unwrap())
+    );
 
     let again = place.run(&["create-agent", "bot"], "");
     assert_eq!(code(&again), 1);
-    let row = place.look(|conn| store::agent::find(conn, &protocol::AgentId::parse("bot").unwrap())).unwrap().unwrap();
-    assert_eq!(row.token_hash, Some(sha256(&made["agent_token"])), "the refused command changed nothing");
+    let row = place
+        .look(|conn| store::agent::find(conn, &protocol::AgentId::parse("bot").unwrap()))
+        .unwrap()
+        .unwrap();
+    assert_eq!(
+        row.token_hash,
+        Some(sha256(&made["agent_token"])),
+        "the refused command changed nothing"
+    );
 }
 
 #[test]
@@ -221,9 +290,15 @@ fn a_reset_replaces_the_token_and_only_when_it_is_meant() {
     assert_eq!(code(&unsure), 2, "a piped yes is not a terminal's");
     let reset = place.json(&["reset-agent-token", "bot", "--yes"], "");
     assert_ne!(reset["agent_token"], made["agent_token"]);
-    let row = place.look(|conn| store::agent::find(conn, &protocol::AgentId::parse("bot").unwrap())).unwrap().unwrap();
+    let row = place
+        .look(|conn| store::agent::find(conn, &protocol::AgentId::parse("bot").unwrap()))
+        .unwrap()
+        .unwrap();
     assert_eq!(row.token_hash, Some(sha256(&reset["agent_token"])));
-    assert_eq!(code(&place.run(&["reset-agent-token", "nobody", "--yes"], "")), 1);
+    assert_eq!(
+        code(&place.run(&["reset-agent-token", "nobody", "--yes"], "")),
+        1
+    );
 }
 
 #[test]
@@ -233,19 +308,36 @@ fn an_invite_lets_one_person_in_until_it_ends() {
     let hash = sha256(&made["invite"]);
     let now = SystemClock.now();
     let late = now.plus_micros(3 * 24 * 60 * 60 * 1_000_000);
-    assert_eq!(place.look(move |conn| store::invite::take(conn, hash, late, None)), Err(StoreError::NotFound));
-    assert_eq!(place.look(move |conn| store::invite::take(conn, hash, now, None)), Ok(store::Role::Admin));
-    assert_eq!(place.look(move |conn| store::invite::take(conn, hash, now, None)), Err(StoreError::NotFound));
+    assert_eq!(
+        place.look(move |conn| store::invite::take(conn, hash, late, None)),
+        Err(StoreError::NotFound)
+    );
+    assert_eq!(
+        place.look(move |conn| store::invite::take(conn, hash, now, None)),
+        Ok(store::Role::Admin)
+    );
+    assert_eq!(
+        place.look(move |conn| store::invite::take(conn, hash, now, None)),
+        Err(StoreError::NotFound)
+    );
 }
 
 #[test]
 fn the_old_spelling_of_the_database_flag_and_the_data_directory_name_the_same_file() {
     let place = Place::new();
     let folder = place.folder.path();
-    let made = run_raw(folder, &["-db", "data/agent-messenger.db", "create-user", "ada"], "correct-horse\n");
+    let made = run_raw(
+        folder,
+        &["-db", "data/agent-messenger.db", "create-user", "ada"],
+        "correct-horse\n",
+    );
     assert_eq!(code(&made), 0, "{}", stderr(&made));
     let listed = run_raw(folder, &["list-users"], "");
-    assert!(String::from_utf8_lossy(&listed.stdout).contains("ada"), "{}", stderr(&listed));
+    assert!(
+        String::from_utf8_lossy(&listed.stdout).contains("ada"),
+        "{}",
+        stderr(&listed)
+    );
 }
 
 #[test]
@@ -263,7 +355,12 @@ fn the_help_lists_the_exit_codes() {
     let output = place.run(&["--help"], "");
     let help = String::from_utf8_lossy(&output.stdout).into_owned();
     assert_eq!(code(&output), 0);
-    for line in ["0  done", "2  the command line", "3  a server is using", "4  the database cannot"] {
+    for line in [
+        "0  done",
+        "2  the command line",
+        "3  a server is using",
+        "4  the database cannot",
+    ] {
         assert!(help.contains(line), "{help}");
     }
 }

@@ -22,7 +22,13 @@ pub(crate) struct Args {
     #[arg(long, global = true, env = "DB_PATH", value_name = "FILE")]
     pub(crate) db: Option<PathBuf>,
     /// The server's data directory
-    #[arg(long, global = true, env = "DATA_DIR", default_value = "./data", value_name = "DIR")]
+    #[arg(
+        long,
+        global = true,
+        env = "DATA_DIR",
+        default_value = "./data",
+        value_name = "DIR"
+    )]
     pub(crate) data_dir: PathBuf,
     /// Print results and errors as JSON
     #[arg(long, global = true)]
@@ -37,7 +43,9 @@ pub(crate) struct Args {
 impl Args {
     /// The database file that is meant.
     pub(crate) fn database(&self) -> PathBuf {
-        self.db.clone().unwrap_or_else(|| self.data_dir.join("agent-messenger.db"))
+        self.db
+            .clone()
+            .unwrap_or_else(|| self.data_dir.join("agent-messenger.db"))
     }
 }
 

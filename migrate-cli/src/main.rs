@@ -15,7 +15,9 @@ use std::process::ExitCode;
 fn main() -> ExitCode {
     let args = match old_spelling::translate(std::env::args_os().collect()) {
         Ok(args) => args::Args::parse_from(args),
-        Err(sentence) => clap::Error::raw(ErrorKind::ValueValidation, format!("{sentence}\n")).exit(),
+        Err(sentence) => {
+            clap::Error::raw(ErrorKind::ValueValidation, format!("{sentence}\n")).exit()
+        }
     };
     let output = output::Output { json: args.json };
     match commands::run(&args, output) {

@@ -11,14 +11,22 @@ pub(crate) fn translate(args: Vec<OsString>) -> Result<Vec<OsString>, String> {
     let Some(action) = take_action(&mut args) else {
         return Ok(args);
     };
-    let has_target = args.iter().any(|arg| arg.to_str().is_some_and(|text| text.starts_with("--target")));
+    let has_target = args.iter().any(|arg| {
+        arg.to_str()
+            .is_some_and(|text| text.starts_with("--target"))
+    });
     match action.as_str() {
-        "up" | "status" => {}
         // The old default: everything is undone.
         "down" if !has_target => args.extend(["--target", "0"].map(OsString::from)),
-        "down" => {}
-        "create" => return Err("migrations are written in the source tree: see CONTRIBUTING.md".to_owned()),
-        other => return Err(format!("unknown action {other:?}: say up, down or status")),
+        "up" | "down" | "status" => {}
+        "create" => {
+            return Err(
+                "migrations are written in the source tree: see CONTRIBUTING.md".to_owned(),
+            );
+        }
+        other => {
+            return Err(format!("unknown action {other:?}: say up, down or status"));
+        }
     }
     args.insert(1.min(args.len()), OsString::from(action));
     Ok(args)
@@ -38,13 +46,20 @@ fn two_dashes(arg: OsString) -> OsString {
 
 /// Takes `--action X` or `--action=X` out of the line.
 fn take_action(args: &mut Vec<OsString>) -> Option<String> {
-    let at = args.iter().position(|arg| arg.to_str().is_some_and(|text| text.split('=').next() == Some("--action")))?;
+    let at = args.iter().position(|arg| {
+        arg.to_str()
+            .is_some_and(|text| text.split('=').next() == Some("--action"))
+    })?;
     let flag = args.remove(at);
     if let Some((_, value)) = flag.to_str().and_then(|text| text.split_once('=')) {
         return Some(value.to_owned());
     }
     let value = (at < args.len()).then(|| args.remove(at));
-    Some(value.and_then(|value| value.into_string().ok()).unwrap_or_default())
+    Some(
+        value
+            .and_then(|value| value.into_string().ok())
+            .unwrap_or_default(),
+    )
 }
 
 #[cfg(test)]
@@ -59,21 +74,41 @@ mod tests {
     #[test]
     fn old_lines_become_subcommands() {
         assert_eq!(translated("m -action up -db x").unwrap(), "m up --db x");
-        assert_eq!(translated("m -db x -action=status").unwrap(), "m status --db x");
-        assert_eq!(translated("m -action down -target 3").unwrap(), "m down --target 3");
-        assert_eq!(translated("m --action down -db=x").unwrap(), "m down --db=x --target 0");
+        assert_eq!(
+            translated("m -db x -action=status").unwrap(),
+            "m status --db x"
+        );
+        assert_eq!(
+            translated("m -action down -target 3").unwrap(),
+            "m down --target 3"
+        );
+        assert_eq!(
+            translated("m --action down -db=x").unwrap(),
+            "m down --db=x --target 0"
+        );
     }
 
     #[test]
     fn our_own_lines_pass_unchanged() {
-        assert_eq!(translated("m --db x down 2 --yes").unwrap(), "m --db x down 2 --yes");
+        assert_eq!(
+            translated("m --db x down 2 --yes").unwrap(),
+            "m --db x down 2 --yes"
+        );
         assert_eq!(translated("m").unwrap(), "m");
     }
 
     #[test]
     fn actions_that_do_not_exist_are_named() {
-        assert!(translated("m -action sideways").unwrap_err().contains("sideways"));
+        assert!(
+            translated("m -action sideways")
+                .unwrap_err()
+                .contains("sideways")
+        );
         assert!(translated("m -action").is_err());
-        assert!(translated("m -action create -name x").unwrap_err().contains("CONTRIBUTING"));
+        assert!(
+            translated("m -action create -name x")
+                .unwrap_err()
+                .contains("CONTRIBUTING")
+        );
     }
 }

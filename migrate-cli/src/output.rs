@@ -28,7 +28,8 @@ impl Output {
     /// Prints why nothing was done, on standard error.
     pub(crate) fn failure(self, failure: &Failure) {
         let line = if self.json {
-            serde_json::json!({ "error": failure.to_string(), "exit": failure.exit_code() }).to_string()
+            serde_json::json!({ "error": failure.to_string(), "exit": failure.exit_code() })
+                .to_string()
         } else {
             format!("am-migrate: {failure}")
         };

@@ -73,7 +73,11 @@ pub(crate) fn create(args: &Args, wanted: &CreateAgent, output: Output) -> Resul
         StoreError::Conflict => Failure::Refused(format!("an agent {name} exists already")),
         other => other.into(),
     })?;
-    WithToken { agent: Shown::of(row), agent_token: token.text }.print("Made agent", output)
+    WithToken {
+        agent: Shown::of(row),
+        agent_token: token.text,
+    }
+    .print("Made agent", output)
 }
 
 /// `list-agents`.
@@ -83,15 +87,33 @@ pub(crate) fn list(args: &Args, output: Output) -> Result<(), Failure> {
     let agents: Vec<Shown> = rows.into_iter().map(Shown::of).collect();
     let cells = |a: &Shown| {
         let bound = if a.bound { "yes" } else { "no" };
-        vec![a.agent_id.clone(), a.name.clone(), a.model.clone(), bound.to_owned(), a.created_at.clone()]
+        vec![
+            a.agent_id.clone(),
+            a.name.clone(),
+            a.model.clone(),
+            bound.to_owned(),
+            a.created_at.clone(),
+        ]
     };
-    output.list(&agents, &["ID", "NAME", "MODEL", "BOUND", "CREATED"], cells, "No agents.")
+    output.list(
+        &agents,
+        &["ID", "NAME", "MODEL", "BOUND", "CREATED"],
+        cells,
+        "No agents.",
+    )
 }
 
 /// `reset-agent-token`.
-pub(crate) fn reset_token(args: &Args, wanted: &ResetAgentToken, output: Output) -> Result<(), Failure> {
+pub(crate) fn reset_token(
+    args: &Args,
+    wanted: &ResetAgentToken,
+    output: Output,
+) -> Result<(), Failure> {
     let id = agent_id(wanted.agent_id.as_ref())?;
-    ask::confirm(args.yes, &format!("the present token of {id} stops working"))?;
+    ask::confirm(
+        args.yes,
+        &format!("the present token of {id} stops working"),
+    )?;
     let token = Token::random()?;
     let database = Database::open(args, Missing::Refuse)?;
     let (name, hash) = (id.clone(), token.hash);
@@ -104,7 +126,11 @@ pub(crate) fn reset_token(args: &Args, wanted: &ResetAgentToken, output: Output)
         StoreError::NotFound => Failure::Refused(format!("there is no agent {name}")),
         other => other.into(),
     })?;
-    WithToken { agent: Shown::of(row), agent_token: token.text }.print("New token for agent", output)
+    WithToken {
+        agent: Shown::of(row),
+        agent_token: token.text,
+    }
+    .print("New token for agent", output)
 }
 
 fn agent_id(given: Option<&String>) -> Result<AgentId, Failure> {
@@ -124,10 +150,21 @@ fn fields(wanted: &CreateAgent) -> Result<AgentFields, Failure> {
         personality: ask(&wanted.personality, "Personality (optional)")?,
         specialty: ask(&wanted.specialty, "Specialty (optional)")?,
     };
-    let all = [&fields.name, &fields.model, &fields.personality, &fields.specialty];
-    if all.into_iter().flatten().any(|text| text.len() > limits::AGENT_FIELD_BYTES) {
+    let all = [
+        &fields.name,
+        &fields.model,
+        &fields.personality,
+        &fields.specialty,
+    ];
+    if all
+        .into_iter()
+        .flatten()
+        .any(|text| text.len() > limits::AGENT_FIELD_BYTES)
+    {
         let most = limits::AGENT_FIELD_BYTES;
-        return Err(Failure::Refused(format!("name, model, personality and specialty are at most {most} bytes each")));
+        return Err(Failure::Refused(format!(
+            "name, model, personality and specialty are at most {most} bytes each"
+        )));
     }
     Ok(fields)
 }

@@ -21,12 +21,18 @@ struct Shown {
 /// `invite`.
 pub(crate) fn create(args: &Args, wanted: &Invite, output: Output) -> Result<(), Failure> {
     let role: Role = wanted.role.into();
-    let expires_at = SystemClock.now().plus_micros(i64::from(wanted.days) * DAY_MICROS);
+    let expires_at = SystemClock
+        .now()
+        .plus_micros(i64::from(wanted.days) * DAY_MICROS);
     let token = Token::random()?;
     let database = Database::open(args, Missing::Create)?;
     let hash = token.hash;
     database.write(move |conn| invite::create(conn, hash, role, None, expires_at))?;
-    let shown = Shown { invite: token.text, role: role_name(role), expires_at: expires_at.to_string() };
+    let shown = Shown {
+        invite: token.text,
+        role: role_name(role),
+        expires_at: expires_at.to_string(),
+    };
     let text = format!(
         "An invite for one {}, until {}. It is shown only now:\n\n    {}\n",
         shown.role, shown.expires_at, shown.invite

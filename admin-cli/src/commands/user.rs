@@ -49,17 +49,25 @@ pub(crate) fn create(args: &Args, wanted: &CreateUser, output: Output) -> Result
     check_password(&password)?;
     let database = Database::open(args, Missing::Create)?;
     let new = NewUser {
-        public_id: UserId::parse(store::random_id("user_")?).map_err(|e| Failure::Refused(e.to_string()))?,
+        public_id: UserId::parse(store::random_id("user_")?)
+            .map_err(|e| Failure::Refused(e.to_string()))?,
         username: username.clone(),
         password_hash: hash(&password)?,
         role: wanted.role.into(),
     };
-    let row = database.write(move |conn| user::insert(conn, new)).map_err(|error| match error {
-        StoreError::Conflict => Failure::Refused(format!("a user named {username} exists already")),
-        other => other.into(),
-    })?;
+    let row = database
+        .write(move |conn| user::insert(conn, new))
+        .map_err(|error| match error {
+            StoreError::Conflict => {
+                Failure::Refused(format!("a user named {username} exists already"))
+            }
+            other => other.into(),
+        })?;
     let shown = Shown::of(&row);
-    let text = format!("Made {} {} ({}).", shown.role, shown.username, shown.user_id);
+    let text = format!(
+        "Made {} {} ({}).",
+        shown.role, shown.username, shown.user_id
+    );
     output.result(&shown, &text)
 }
 
@@ -70,24 +78,44 @@ pub(crate) fn list(args: &Args, output: Output) -> Result<(), Failure> {
     let mut after = None;
     loop {
         let page = database.read(move |conn| user::list(conn, PAGE, after))?;
-        users.extend(page.iter().filter(|row| row.deleted_at.is_none()).map(Shown::of));
+        users.extend(
+            page.iter()
+                .filter(|row| row.deleted_at.is_none())
+                .map(Shown::of),
+        );
         match page.last() {
             Some(last) if page.len() == PAGE => after = Some(last.key),
             _ => break,
         }
     }
-    let cells = |u: &Shown| vec![u.username.clone(), u.role.to_owned(), u.user_id.clone(), u.created_at.clone()];
-    output.list(&users, &["NAME", "ROLE", "ID", "CREATED"], cells, "No users.")
+    let cells = |u: &Shown| {
+        vec![
+            u.username.clone(),
+            u.role.to_owned(),
+            u.user_id.clone(),
+            u.created_at.clone(),
+        ]
+    };
+    output.list(
+        &users,
+        &["NAME", "ROLE", "ID", "CREATED"],
+        cells,
+        "No users.",
+    )
 }
 
 fn check_username(username: &str) -> Result<(), Failure> {
     let well_formed = limits::USERNAME_CHARS.contains(&username.len())
-        && username.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
+        && username
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b == b'_');
     if well_formed {
         return Ok(());
     }
     let (least, most) = (limits::USERNAME_CHARS.start(), limits::USERNAME_CHARS.end());
-    Err(Failure::Refused(format!("the user name must be {least} to {most} characters of A-Z a-z 0-9 _")))
+    Err(Failure::Refused(format!(
+        "the user name must be {least} to {most} characters of A-Z a-z 0-9 _"
+    )))
 }
 
 fn check_password(password: &str) -> Result<(), Failure> {
@@ -95,11 +123,14 @@ fn check_password(password: &str) -> Result<(), Failure> {
         return Ok(());
     }
     let (least, most) = (limits::PASSWORD_CHARS.start(), limits::PASSWORD_CHARS.end());
-    Err(Failure::Refused(format!("the password must be {least} to {most} characters")))
+    Err(Failure::Refused(format!(
+        "the password must be {least} to {most} characters"
+    )))
 }
 
 fn hash(password: &str) -> Result<String, Failure> {
     let hash = Argon2::default().hash_password(password.as_bytes());
-    let hash = hash.map_err(|error| Failure::Refused(format!("the password could not be hashed: {error}")))?;
+    let hash = hash
+        .map_err(|error| Failure::Refused(format!("the password could not be hashed: {error}")))?;
     Ok(hash.to_string())
 }
