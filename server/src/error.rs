@@ -19,6 +19,12 @@ pub type ApiResult<T> = Result<T, ApiError>;
 /// A refusal on its way out of an HTTP route.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ApiError {
+    inner: Box<Inner>,
+}
+
+/// Boxed, so that the `Ok` of a handler stays small.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Inner {
     refusal: Refusal,
     allow: Option<String>,
     request_id: Option<Arc<str>>,
@@ -80,36 +86,41 @@ impl ApiError {
     /// Names the seconds to wait; they go into the body and the `Retry-After` header.
     #[must_use]
     pub fn retry_after(mut self, seconds: u64) -> Self {
-        self.refusal.retry_after = Some(seconds);
+        self.inner.refusal.retry_after = Some(seconds);
         self
     }
 
     /// Names the methods that the route has, as the `Allow` header wants them (`GET, HEAD`).
     #[must_use]
     pub fn allow(mut self, methods: impl Into<String>) -> Self {
-        self.allow = Some(methods.into());
+        self.inner.allow = Some(methods.into());
         self
     }
 
     /// Fixes the request id, for a response that is made outside the request's task.
     #[must_use]
     pub fn for_request(mut self, id: impl Into<Arc<str>>) -> Self {
-        self.request_id = Some(id.into());
+        self.inner.request_id = Some(id.into());
         self
     }
 
     /// The stable code.
-    pub const fn code(&self) -> ErrorCode {
-        self.refusal.code
+    pub fn code(&self) -> ErrorCode {
+        self.inner.refusal.code
     }
 
     /// What was refused and why.
-    pub const fn refusal(&self) -> &Refusal {
-        &self.refusal
+    pub fn refusal(&self) -> &Refusal {
+        &self.inner.refusal
+    }
+
+    /// What was refused and why, for a door that words its errors itself.
+    pub fn into_refusal(self) -> Refusal {
+        self.inner.refusal
     }
 
     fn status(&self) -> StatusCode {
-        StatusCode::from_u16(self.refusal.code.http_status())
+        StatusCode::from_u16(self.inner.refusal.code.http_status())
             .unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
     }
 }
@@ -117,9 +128,11 @@ impl ApiError {
 impl From<Refusal> for ApiError {
     fn from(refusal: Refusal) -> Self {
         Self {
-            refusal,
-            allow: None,
-            request_id: None,
+            inner: Box::new(Inner {
+                refusal,
+                allow: None,
+                request_id: None,
+            }),
         }
     }
 }
@@ -132,7 +145,11 @@ impl From<ErrorCode> for ApiError {
 
 impl fmt::Display for ApiError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.refusal.code, self.refusal.sentence)
+        write!(
+            f,
+            "{}: {}",
+            self.inner.refusal.code, self.inner.refusal.sentence
+        )
     }
 }
 
@@ -146,15 +163,17 @@ impl ResponseError for ApiError {
     fn error_response(&self) -> HttpResponse {
         let status = self.status();
         let id = self
+            .inner
             .request_id
             .clone()
             .or_else(request_id::current)
             .unwrap_or_else(|| Arc::from(""));
         let mut response = HttpResponse::build(status);
-        if let Some(seconds) = self.refusal.retry_after {
+        if let Some(seconds) = self.inner.refusal.retry_after {
             response.insert_header((RETRY_AFTER, seconds));
         }
         if let Some(methods) = self
+            .inner
             .allow
             .as_deref()
             .and_then(|allow| HeaderValue::from_str(allow).ok())
@@ -162,11 +181,11 @@ impl ResponseError for ApiError {
             response.insert_header((ALLOW, methods));
         }
         response.json(ErrorBody {
-            error: &self.refusal.sentence,
+            error: &self.inner.refusal.sentence,
             status: status.canonical_reason().unwrap_or(""),
-            code: self.refusal.code,
+            code: self.inner.refusal.code,
             request_id: &id,
-            retry_after: self.refusal.retry_after,
+            retry_after: self.inner.refusal.retry_after,
         })
     }
 }
