@@ -14,12 +14,12 @@ pub(crate) struct Token {
 }
 
 impl Token {
-    /// From the operating system's random source.
-    pub(crate) fn random() -> Result<Self, Failure> {
+    /// `prefix`, which tells people what it is, and 256 bits of the operating system's randomness.
+    pub(crate) fn random(prefix: &str) -> Result<Self, Failure> {
         let mut bytes = [0u8; 32];
         getrandom::fill(&mut bytes)
             .map_err(|error| Failure::Refused(format!("no randomness: {error}")))?;
-        let text = BASE64URL_NOPAD.encode(&bytes);
+        let text = format!("{prefix}{}", BASE64URL_NOPAD.encode(&bytes));
         let hash = Sha256::digest(text.as_bytes()).into();
         Ok(Self { text, hash })
     }

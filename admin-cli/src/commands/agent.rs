@@ -58,7 +58,7 @@ impl WithToken {
 pub(crate) fn create(args: &Args, wanted: &CreateAgent, output: Output) -> Result<(), Failure> {
     let id = agent_id(wanted.agent_id.as_ref())?;
     let fields = fields(wanted)?;
-    let token = Token::random()?;
+    let token = Token::random("at_")?;
     let database = Database::open(args, Missing::Create)?;
     let (name, hash) = (id.clone(), token.hash);
     let row = database.write(move |conn| {
@@ -114,7 +114,7 @@ pub(crate) fn reset_token(
         args.yes,
         &format!("the present token of {id} stops working"),
     )?;
-    let token = Token::random()?;
+    let token = Token::random("at_")?;
     let database = Database::open(args, Missing::Refuse)?;
     let (name, hash) = (id.clone(), token.hash);
     let row = database.write(move |conn| {

@@ -24,7 +24,7 @@ pub(crate) fn create(args: &Args, wanted: &Invite, output: Output) -> Result<(),
     let expires_at = SystemClock
         .now()
         .plus_micros(i64::from(wanted.days) * DAY_MICROS);
-    let token = Token::random()?;
+    let token = Token::random("invite_")?;
     let database = Database::open(args, Missing::Create)?;
     let hash = token.hash;
     database.write(move |conn| invite::create(conn, hash, role, None, expires_at))?;
