@@ -12,6 +12,7 @@ use protocol::event::Refusal;
 use serde::Serialize;
 use std::fmt;
 use std::sync::Arc;
+use store::StoreError;
 
 /// What handlers return.
 pub type ApiResult<T> = Result<T, ApiError>;
@@ -137,6 +138,29 @@ impl From<Refusal> for ApiError {
     }
 }
 
+impl From<StoreError> for ApiError {
+    fn from(error: StoreError) -> Self {
+        refusal_of(error).into()
+    }
+}
+
+/// What a caller hears of a failing store, at any door. A defect is logged here, once.
+pub fn refusal_of(error: StoreError) -> Refusal {
+    let code = match error {
+        StoreError::NotFound => ErrorCode::NotFound,
+        StoreError::Conflict => ErrorCode::Conflict,
+        StoreError::Overloaded => ErrorCode::Overloaded,
+        StoreError::Unavailable => ErrorCode::StorageUnavailable,
+        StoreError::Closed => ErrorCode::ShuttingDown,
+        StoreError::Internal(cause) => return ApiError::internal(&cause).into_refusal(),
+    };
+    // The sentence of `conflict` speaks of idempotency keys; a row that exists is another matter.
+    match code {
+        ErrorCode::Conflict => Refusal::because(code, "it exists already"),
+        _ => Refusal::new(code),
+    }
+}
+
 impl From<ErrorCode> for ApiError {
     fn from(code: ErrorCode) -> Self {
         Self::new(code)
@@ -229,6 +253,31 @@ mod tests {
         let response = ApiError::internal(&"secret table users").error_response();
         assert_eq!(response.status(), 500);
         assert_eq!(body(response).await["error"], "internal error");
+    }
+
+    #[actix_web::test]
+    async fn a_failing_store_says_what_to_do_and_never_what_sqlite_said() {
+        let table = [
+            (StoreError::NotFound, ErrorCode::NotFound),
+            (StoreError::Conflict, ErrorCode::Conflict),
+            (StoreError::Overloaded, ErrorCode::Overloaded),
+            (StoreError::Unavailable, ErrorCode::StorageUnavailable),
+            (StoreError::Closed, ErrorCode::ShuttingDown),
+            (
+                StoreError::Internal("no such column: x".to_owned()),
+                ErrorCode::Internal,
+            ),
+        ];
+        for (error, code) in table {
+            let error = ApiError::from(error);
+            assert_eq!(error.code(), code);
+            assert!(
+                !body(error.error_response())
+                    .await
+                    .to_string()
+                    .contains("column")
+            );
+        }
     }
 
     #[test]

@@ -64,6 +64,8 @@ pub struct Node {
     pub sockets: Connections,
     /// HTTP rates.
     pub tiers: Tiers,
+    /// Devices that HTTP callers use.
+    pub devices: dashmap::DashMap<(store::Principal, String), store::DeviceKey>,
     /// The server stops.
     pub draining: AtomicBool,
 }

@@ -148,7 +148,7 @@ fn make(
     }
     let user = store::user::insert(conn, new)?;
     if let Right::Invite(hash) = right {
-        store::invite::take(conn, *hash, now, user.key)?;
+        store::invite::take(conn, *hash, now, Some(user.key))?;
     }
     let sid = login.sid.clone();
     insert_login(conn, user.key, login)?;

@@ -150,3 +150,9 @@ pub async fn get(
         .await;
     got.map_err(|error| of_store(error, ErrorCode::ConversationNotFound))
 }
+
+/// The newest `seq`.
+pub async fn last_seq(node: &Node, key: ConversationKey) -> Result<i64, Refusal> {
+    let seq = node.store.read(move |conn| store::message::last_seq(conn, key)).await;
+    seq.map_err(|error| of_store(error, ErrorCode::ConversationNotFound))
+}

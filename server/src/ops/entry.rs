@@ -50,6 +50,15 @@ impl Names {
         }
     }
 
+    /// The user and the agent of a direct conversation.
+    pub fn direct(&self) -> (Option<&str>, Option<&str>) {
+        let of = |kind| {
+            let member = self.members.iter().find(|member| member.principal.kind == kind)?;
+            Some(&*member.id)
+        };
+        (of(PrincipalKind::User), of(PrincipalKind::Agent))
+    }
+
     fn party(&self, principal: Principal) -> Option<Party> {
         let member = self.members.iter().find(|member| member.principal == principal)?;
         Some(Party::new(principal.kind, member.id.clone()))

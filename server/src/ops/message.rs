@@ -117,3 +117,13 @@ pub async fn seq_of(node: &Node, conversation: ConversationKey, id: protocol::Me
         .map(|row| row.seq)
         .ok_or_else(|| Refusal::because(ErrorCode::NotFound, "no such message in this conversation"))
 }
+
+/// The `seq` at a time.
+pub async fn seq_at(
+    node: &Node,
+    conversation: ConversationKey,
+    at: protocol::Timestamp,
+) -> Result<i64, Refusal> {
+    let seq = node.store.read(move |conn| store::message::seq_at(conn, conversation, at)).await;
+    seq.map_err(|error| of_store(error, ErrorCode::NotFound))
+}

@@ -1,6 +1,7 @@
 //! Use cases as functions, one file per noun. Every door calls these and nothing below.
 
 pub mod conversation;
+pub mod device;
 pub mod entry;
 pub mod message;
 pub mod wait;

@@ -77,7 +77,7 @@ impl Actor for Session {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
-        self.node.metrics.session_started(self.me.wire);
+        self.node.metrics.session_started();
         self.welcome();
         if let Some(socket) = self.socket.take() {
             let pumping = pump::pump(Rc::clone(&self.slot), socket, Arc::clone(&self.node));
@@ -102,7 +102,7 @@ impl Actor for Session {
         self.node.positions.detach(self.setup.device, self.me.id);
         self.slots.remove(self.me.slot);
         post(&self.node.registry, Detach { session: self.me, principal: self.setup.who.principal() });
-        self.node.metrics.session_stopped(self.me.wire);
+        self.node.metrics.sessions_live.dec();
         linger(Arc::clone(&self.slot.connection));
     }
 }

@@ -32,7 +32,7 @@ pub fn spawn(slot: Rc<Slot>, node: Arc<Node>, wanted: PageWanted<ConversationKey
         let viewer = *slot.outbound.viewer();
         let started = std::time::Instant::now();
         let page = node.store.read(move |conn| read(conn, &viewer, wanted)).await;
-        node.metrics.page_read(started.elapsed());
+        node.metrics.catch_up_seconds.observe(started.elapsed().as_secs_f64());
         match page {
             Ok(page) => take_in(&slot.outbound, wanted.conversation, page),
             Err(StoreError::NotFound) => {

@@ -33,13 +33,13 @@ pub async fn pump(slot: Rc<Slot>, mut socket: Socket, node: Arc<Node>) {
     let ended = write_all(&slot, &mut socket, &node).await;
     match ended {
         Ok(code) => {
-            node.metrics.socket_closed(code);
+            node.metrics.closed(code);
             let reason = CloseReason { code: code.code().into(), description: Some(code.reason().into()) };
             let _: Result<_, _> = actix_rt::time::timeout(GOODBYE, socket.close(Some(reason))).await;
             linger(Arc::clone(&slot.connection));
         }
         Err(Ended::Stalled) => {
-            node.metrics.socket_closed(CloseCode::TooSlow);
+            node.metrics.closed(CloseCode::TooSlow);
             let code = CloseCode::TooSlow;
             let reason = CloseReason { code: code.code().into(), description: Some(code.reason().into()) };
             let _: Result<_, _> = actix_rt::time::timeout(Duration::ZERO, socket.close(Some(reason))).await;
