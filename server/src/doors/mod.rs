@@ -7,4 +7,5 @@ pub mod admin;
 pub mod extract;
 pub mod health;
 pub mod listener;
+pub mod messenger;
 pub mod middleware;
