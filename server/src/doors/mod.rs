@@ -4,6 +4,7 @@
 //! listeners are set up) lies here.
 
 pub mod admin;
+pub mod connection;
 pub mod extract;
 pub mod health;
 pub mod listener;
