@@ -79,6 +79,8 @@ pub enum Event {
     Connected(Connected),
     /// A durable entry, live or replayed.
     Entry(std::sync::Arc<Entry>),
+    /// A durable change of what was said before, live or replayed.
+    Changed(Change),
     /// To the sender: its message is stored.
     Sent(Sent),
     /// Somebody is writing, or has stopped.
@@ -170,6 +172,53 @@ pub enum Event {
         /// When the new token ends.
         expires_at: Timestamp,
     },
+}
+
+/// What a change did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ChangeKind {
+    /// A message's text.
+    Edit,
+    /// A message was deleted.
+    Delete,
+    /// A reaction came or went.
+    Reaction,
+    /// A member came, went or changed role.
+    Membership,
+    /// The conversation's own fields.
+    Conversation,
+}
+
+impl ChangeKind {
+    /// The word on the wire.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Edit => "edit",
+            Self::Delete => "delete",
+            Self::Reaction => "reaction",
+            Self::Membership => "membership",
+            Self::Conversation => "conversation",
+        }
+    }
+}
+
+/// One place in a conversation's list of changes, gap-free from 1.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Change {
+    /// Whose.
+    pub conversation: ConversationId,
+    /// Its place.
+    pub rev: i64,
+    /// What it did.
+    pub kind: ChangeKind,
+    /// The entry it names.
+    pub message: Option<MessageId>,
+    /// That entry's place.
+    pub message_seq: Option<i64>,
+    /// A JSON object as text, by kind.
+    pub payload: Option<ByteString>,
+    /// When.
+    pub at: Timestamp,
 }
 
 /// The welcome.

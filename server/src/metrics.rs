@@ -179,6 +179,17 @@ impl Metrics {
         self.labelled.frame(kind);
     }
 
+    /// Counts a socket that was let in.
+    pub fn session_started(&self) {
+        self.connections.inc();
+        self.sessions_live.inc();
+    }
+
+    /// Counts frames written to a socket.
+    pub fn frames_written(&self, frames: usize) {
+        self.messages_out.inc_by(frames as u64);
+    }
+
     /// Counts an answered HTTP request. `route` is the matched pattern, never the path itself.
     pub fn http(&self, route: &str, status: u16, took: Duration) {
         self.labelled.http(route, status);

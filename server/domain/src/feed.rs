@@ -91,10 +91,13 @@ impl<K: Copy + Eq + Hash> Feed<K> {
     }
 
     /// The snapshot at attach or resume says that the log goes on to `wanted`; the device has
-    /// `from` (`None`: what the server keeps for it).
+    /// `from` (`None`: what the server keeps for it). A position that is known already is kept.
     pub fn begin(&mut self, conversation: K, from: Option<Position>, wanted: Position) {
         if let Some(cursor) = self.cursors.get_mut(&conversation) {
             cursor.want(wanted);
+            if let Some(from) = from {
+                cursor.starts_at(from);
+            }
             let verdict = if cursor.is_live() {
                 Verdict::Drop
             } else {

@@ -166,14 +166,13 @@ pub fn load(conn: &mut Conn, key: ConversationKey) -> Result<ConversationRow, St
     row(conversations::table.find(key.0).first::<Columns>(&mut conn.db)?)
 }
 
-diesel::alias!(members as others: Others);
-
 /// The newest direct conversation of a user and an agent.
 pub fn find_direct(
     conn: &mut Conn,
     user: UserKey,
     agent: AgentKey,
 ) -> Result<Option<ConversationRow>, StoreError> {
+    diesel::alias!(members as others: Others);
     let agent_too = others
         .field(members::conversation_id)
         .eq(members::conversation_id)
@@ -258,6 +257,7 @@ pub fn is_member(conn: &mut Conn, key: ConversationKey, principal: Principal) ->
 
 /// Those who share a live conversation with `principal`, each once.
 pub fn peers_of(conn: &mut Conn, principal: Principal) -> Result<Vec<Principal>, StoreError> {
+    diesel::alias!(members as others: Others);
     let (other_kind, other_key) = (others.field(members::principal_kind), others.field(members::principal_id));
     let shared = others.field(members::conversation_id).eq(members::conversation_id);
     let rows: Vec<(i16, i64)> = members::table

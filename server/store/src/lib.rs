@@ -2,30 +2,41 @@
 //! writer with group commit, the read pool, and one module of plain functions for each noun.
 //! Nothing here decides who may do what, and nothing here knows a socket.
 
+mod checkpoint;
+mod config;
 mod conn;
 mod conversation_list;
 mod error;
 mod keys;
+mod open;
 mod random;
+mod reader;
 mod schema;
+mod sink;
+mod store;
+mod writer;
 
 pub mod agent;
 pub mod change;
 pub mod clock;
 pub mod conversation;
 pub mod device;
+pub mod floor;
 pub mod invite;
 pub mod login;
 pub mod message;
+pub mod migrate;
 pub mod position;
 pub mod read_mark;
 pub mod server_state;
 pub mod snowflake;
 pub mod user;
+pub mod verify;
 
 pub use agent::{AgentFields, AgentRow, Overwrite};
 pub use change::{ChangeKind, ChangePage, ChangeRow};
 pub use clock::{Clock, FakeClock, SystemClock};
+pub use config::{Gauges, StoreConfig, Synchronous};
 pub use conn::Conn;
 pub use conversation::{
     ConversationKind, ConversationRow, ListCursor, ListItem, ListQuery, MemberRole, MemberRow, NewDirect,
@@ -38,4 +49,6 @@ pub use login::{LoginRow, NewLogin};
 pub use message::{MessageRow, Page};
 pub use position::{Behind, PositionUpdate};
 pub use random::random_id;
+pub use sink::{Append, AppendError, AppendRefusal, BatchPermit, CommitSink, NewEntry, Outcome, Stored};
+pub use store::Store;
 pub use user::{NewUser, Role, UserRow};

@@ -1,0 +1,171 @@
+//! Keeping the WAL small. A thread of its own copies it into the database beside the writer
+//! (PASSIVE); where the WAL passes its limit all the same, the writer lets it start again
+//! (RESTART) between two batches. TRUNCATE only at the end: under load it stalls ten times
+//! longer.
+
+use crate::config::{Meters, StoreConfig, add};
+use crate::conn::Db;
+use crate::error::OpenError;
+use crate::open;
+use crossbeam_channel::{Receiver, Sender, bounded};
+use diesel::connection::SimpleConnection;
+use diesel::prelude::*;
+use diesel::sql_types::BigInt;
+use diesel::sqlite::SqliteConnection;
+use parking_lot::Mutex;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+/// A page of 4 KiB and its header.
+const FRAME_BYTES: i64 = 4096 + 24;
+/// So few frames are not worth a checkpoint.
+const FEW: i64 = 256;
+/// The pause between two passes beside the writer.
+const PAUSE: Duration = Duration::from_millis(10);
+/// The pause after a restart that readers prevented.
+const RETRY: Duration = Duration::from_millis(100);
+
+#[derive(QueryableByName, Debug, Clone, Copy)]
+struct Progress {
+    #[diesel(sql_type = BigInt)]
+    busy: i64,
+    #[diesel(sql_type = BigInt)]
+    log: i64,
+    #[diesel(sql_type = BigInt)]
+    checkpointed: i64,
+}
+
+fn checkpoint(conn: &mut SqliteConnection, mode: &str) -> QueryResult<Progress> {
+    diesel::sql_query(format!("PRAGMA wal_checkpoint({mode})")).get_result(conn)
+}
+
+/// Empties the WAL; only when nobody else is there.
+pub(crate) fn truncate(db: &mut Db) -> QueryResult<()> {
+    match db {
+        Db::Sqlite(c) => checkpoint(c, "TRUNCATE").map(drop),
+    }
+}
+
+/// The writer's side.
+pub(crate) struct Checkpoints {
+    limit: i64,
+    /// Held by whoever runs a checkpoint: two at once only wait for each other.
+    gate: Arc<Mutex<()>>,
+    nudge: Option<Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+    not_before: Instant,
+}
+
+impl Checkpoints {
+    /// Starts the thread.
+    pub(crate) fn start(config: &StoreConfig, meters: Arc<Meters>) -> Result<Self, OpenError> {
+        let mut conn = open::establish(&config.path, "rw")?;
+        let said = |text: String| OpenError::from_text(&config.path, &text);
+        open::prepare(&mut conn, config).map_err(|error| said(error.to_string()))?;
+        let gate = Arc::new(Mutex::new(()));
+        let (nudge, nudged) = bounded(1);
+        let beside = Beside { conn, gate: Arc::clone(&gate), nudged, meters };
+        let thread = std::thread::Builder::new().name("checkpointer".into()).spawn(move || beside.run());
+        let thread = thread.map_err(|error| said(error.to_string()))?;
+        Ok(Self {
+            limit: i64::try_from(config.wal_limit_bytes).unwrap_or(i64::MAX),
+            gate,
+            nudge: Some(nudge),
+            thread: Some(thread),
+            not_before: Instant::now(),
+        })
+    }
+
+    /// Ends the thread and waits for it.
+    pub(crate) fn stop(&mut self) {
+        self.nudge = None;
+        if let Some(thread) = self.thread.take()
+            && thread.join().is_err()
+        {
+            tracing::error!("the checkpointer panicked");
+        }
+    }
+
+    /// Measures the WAL, wakes the thread, restarts the WAL where it is too large.
+    pub(crate) fn after_batch(&mut self, db: &mut Db, meters: &Meters) -> QueryResult<()> {
+        match db {
+            Db::Sqlite(c) => self.after_batch_sqlite(c, meters),
+        }
+    }
+
+    fn after_batch_sqlite(&mut self, conn: &mut SqliteConnection, meters: &Meters) -> QueryResult<()> {
+        let progress = checkpoint(conn, "NOOP")?;
+        let bytes = progress.log * FRAME_BYTES;
+        meters.wal_bytes.store(bytes, Ordering::Relaxed);
+        if progress.log - progress.checkpointed > FEW
+            && let Some(nudge) = &self.nudge
+        {
+            // Full: it was nudged already.
+            let _ = nudge.try_send(());
+        }
+        if bytes > self.limit && Instant::now() >= self.not_before {
+            self.restart(conn, meters, bytes)?;
+        }
+        Ok(())
+    }
+
+    /// Half a limit of grace for the pass that is running: then the writer waits for it.
+    fn restart(&mut self, conn: &mut SqliteConnection, meters: &Meters, bytes: i64) -> QueryResult<()> {
+        let gate = Arc::clone(&self.gate);
+        let start = Instant::now();
+        let held = if bytes > self.limit + self.limit / 2 { Some(gate.lock()) } else { gate.try_lock() };
+        if held.is_none() {
+            return Ok(());
+        }
+        conn.batch_execute("PRAGMA busy_timeout = 20;")?;
+        let done = checkpoint(conn, "RESTART");
+        conn.batch_execute("PRAGMA busy_timeout = 2000;")?;
+        add(&meters.checkpoint_stall_us, start.elapsed().as_micros() as u64);
+        add(&meters.checkpoints, 1);
+        match done {
+            Ok(progress) if progress.busy == 0 => {
+                add(&meters.wal_restarts, 1);
+                meters.wal_bytes.store(0, Ordering::Relaxed);
+            }
+            // A reader holds an old snapshot; it ends within a second.
+            Ok(_) => self.not_before = Instant::now() + RETRY,
+            Err(error) => {
+                self.not_before = Instant::now() + RETRY;
+                return Err(error);
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Checkpoints {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+/// The thread's side.
+struct Beside {
+    conn: SqliteConnection,
+    gate: Arc<Mutex<()>>,
+    nudged: Receiver<()>,
+    meters: Arc<Meters>,
+}
+
+impl Beside {
+    fn run(mut self) {
+        while self.nudged.recv().is_ok() {
+            let pass = {
+                let _held = self.gate.lock();
+                checkpoint(&mut self.conn, "PASSIVE")
+            };
+            match pass {
+                Ok(_) => add(&self.meters.checkpoints, 1),
+                Err(error) => tracing::warn!(%error, "a checkpoint failed"),
+            }
+            std::thread::park_timeout(PAUSE);
+        }
+    }
+}

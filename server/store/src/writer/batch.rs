@@ -1,0 +1,139 @@
+//! The jobs of one transaction, in the order in which they came.
+
+use crate::conn::Conn;
+use crate::error::StoreError;
+use crate::keys::{ConversationKey, DeviceKey};
+use crate::position::PositionUpdate;
+use crate::{Append, AppendError, Outcome, Stored};
+use protocol::Position;
+use std::collections::HashMap;
+use std::ops::Range;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use tokio::sync::oneshot;
+
+/// Something for the writer.
+pub(crate) enum Job {
+    Append(Append),
+    Positions(Vec<PositionUpdate>),
+    Call(Box<dyn Call>),
+}
+
+/// A closure that waits for its answer.
+pub(crate) trait Call: Send {
+    /// Runs it, once. An error means: roll back what it did.
+    fn run(&mut self, conn: &mut Conn) -> Result<(), StoreError>;
+    /// Answers, after COMMIT (`Ok`) or after the batch failed.
+    fn answer(self: Box<Self>, committed: Result<(), StoreError>);
+}
+
+/// The one implementation of [`Call`], also used by the readers.
+pub(crate) struct Closure<T, F> {
+    f: Option<F>,
+    result: Option<Result<T, StoreError>>,
+    reply: oneshot::Sender<Result<T, StoreError>>,
+}
+
+impl<T, F> Closure<T, F> {
+    pub(crate) fn new(f: F) -> (Self, oneshot::Receiver<Result<T, StoreError>>) {
+        let (reply, answer) = oneshot::channel();
+        (Self { f: Some(f), result: None, reply }, answer)
+    }
+}
+
+impl<T, F> Call for Closure<T, F>
+where
+    T: Send,
+    F: FnOnce(&mut Conn) -> Result<T, StoreError> + Send,
+{
+    fn run(&mut self, conn: &mut Conn) -> Result<(), StoreError> {
+        let Some(f) = self.f.take() else {
+            return Err(StoreError::Internal("a call ran twice".into()));
+        };
+        // A panic in one caller's closure must not end the thread that serves all.
+        let result = catch_unwind(AssertUnwindSafe(|| f(conn)))
+            .unwrap_or_else(|_| Err(StoreError::Internal("a database closure panicked".into())));
+        let verdict = result.as_ref().map(drop).map_err(Clone::clone);
+        self.result = Some(result);
+        verdict
+    }
+
+    fn answer(self: Box<Self>, committed: Result<(), StoreError>) {
+        let result = match (committed, self.result) {
+            (Ok(()), Some(result)) => result,
+            (Ok(()), None) => Err(StoreError::Internal("a call was not run".into())),
+            (Err(error), _) => Err(error),
+        };
+        // Whoever asked may have gone away.
+        drop(self.reply.send(result));
+    }
+}
+
+/// Neighbouring appends are one step, because they share a savepoint.
+#[derive(Debug, Clone)]
+pub(crate) enum Step {
+    Appends(Range<usize>),
+    Call(usize),
+}
+
+/// What is to be done, and what came of it.
+#[derive(Default)]
+pub(crate) struct Batch {
+    pub(crate) steps: Vec<Step>,
+    pub(crate) appends: Vec<Append>,
+    pub(crate) results: Vec<Result<Stored, AppendError>>,
+    pub(crate) calls: Vec<Box<dyn Call>>,
+    pub(crate) positions: HashMap<(DeviceKey, ConversationKey), Position>,
+    jobs: usize,
+}
+
+impl Batch {
+    /// How many jobs it holds.
+    pub(crate) fn len(&self) -> usize {
+        self.jobs
+    }
+
+    pub(crate) fn push(&mut self, job: Job) {
+        self.jobs += 1;
+        match job {
+            Job::Append(append) => self.push_append(append),
+            Job::Call(call) => {
+                self.steps.push(Step::Call(self.calls.len()));
+                self.calls.push(call);
+            }
+            Job::Positions(updates) => updates.into_iter().for_each(|update| self.push_position(update)),
+        }
+    }
+
+    fn push_append(&mut self, append: Append) {
+        let at = self.appends.len();
+        match self.steps.last_mut() {
+            Some(Step::Appends(range)) => range.end = at + 1,
+            _ => self.steps.push(Step::Appends(at..at + 1)),
+        }
+        self.appends.push(append);
+        self.results.push(Err(AppendError::Unavailable));
+    }
+
+    fn push_position(&mut self, update: PositionUpdate) {
+        let kept = self.positions.entry((update.device, update.conversation)).or_default();
+        kept.seq = kept.seq.max(update.position.seq);
+        kept.rev = kept.rev.max(update.position.rev);
+    }
+
+    /// Refuses everything, whatever was done before.
+    pub(crate) fn refuse(&mut self) {
+        self.results.fill(Err(AppendError::Unavailable));
+    }
+
+    /// The outcomes of the appends, in order; the batch has none afterwards.
+    pub(crate) fn take_outcomes(&mut self) -> Vec<Outcome> {
+        let results = self.results.drain(..);
+        let outcome = |(append, result): (Append, _)| Outcome {
+            conversation: append.conversation,
+            tag: append.tag,
+            entry: append.entry,
+            result,
+        };
+        self.appends.drain(..).zip(results).map(outcome).collect()
+    }
+}

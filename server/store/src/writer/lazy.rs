@@ -1,0 +1,149 @@
+//! State that may be a second late: when something last happened in a conversation, and the
+//! read mark that a member's own message moves. Collapsed in memory, flushed with a batch, and
+//! found again after a crash from the newest messages.
+
+use crate::conn::Db;
+use crate::keys::{ConversationKey, Principal};
+use crate::schema::{conversations, members, messages};
+use crate::snowflake;
+use diesel::dsl::max;
+use diesel::prelude::*;
+use protocol::PrincipalKind;
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+/// How late the state may be.
+pub(crate) const EVERY: Duration = Duration::from_secs(1);
+/// Keys of one batch: as many as a batch can make dirty, so that the rest never grows.
+const AT_ONCE: usize = protocol::limits::WRITER_BATCH;
+/// How far before the newest message a crash may have lost the state.
+const LOOK_BACK_US: i64 = 10_000_000;
+
+type Reader = (ConversationKey, Principal);
+
+/// What waits to be flushed.
+#[derive(Debug)]
+pub(crate) struct Lazy {
+    last_at: HashMap<ConversationKey, i64>,
+    read: HashMap<Reader, i64>,
+    flushing: Vec<Dirty>,
+    due: Instant,
+}
+
+/// One value on its way into a transaction.
+#[derive(Debug, Clone, Copy)]
+enum Dirty {
+    LastAt(ConversationKey, i64),
+    Read(Reader, i64),
+}
+
+impl Lazy {
+    pub(crate) fn new() -> Self {
+        Self { last_at: HashMap::new(), read: HashMap::new(), flushing: Vec::new(), due: Instant::now() + EVERY }
+    }
+
+    /// After the commit of a message.
+    pub(crate) fn stored(&mut self, conversation: ConversationKey, sender: Principal, seq: i64, at: i64) {
+        if self.is_empty() {
+            self.due = Instant::now() + EVERY;
+        }
+        self.last_at.insert(conversation, at);
+        if matches!(sender.kind, PrincipalKind::User | PrincipalKind::Agent) {
+            self.read.insert((conversation, sender), seq);
+        }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.last_at.is_empty() && self.read.is_empty()
+    }
+
+    /// How long the writer may sleep before a flush; `None`: for ever.
+    pub(crate) fn wait(&self) -> Option<Duration> {
+        (!self.is_empty()).then(|| self.due.saturating_duration_since(Instant::now()))
+    }
+
+    pub(crate) fn is_due(&self) -> bool {
+        !self.is_empty() && Instant::now() >= self.due
+    }
+
+    /// The next flush is due now.
+    pub(crate) fn hurry(&mut self) {
+        self.due = Instant::now();
+    }
+
+    /// Writes some of what waits into the open transaction.
+    pub(crate) fn flush(&mut self, db: &mut Db) -> QueryResult<()> {
+        self.flushing.clear();
+        self.flushing.extend(self.last_at.iter().take(AT_ONCE).map(|(key, at)| Dirty::LastAt(*key, *at)));
+        let room = AT_ONCE - self.flushing.len();
+        self.flushing.extend(self.read.iter().take(room).map(|(key, seq)| Dirty::Read(*key, *seq)));
+        for dirty in &self.flushing {
+            match *dirty {
+                Dirty::LastAt(key, at) => raise_last_at(db, key, at)?,
+                Dirty::Read((key, who), seq) => raise_read(db, key, who, seq)?,
+            }
+        }
+        Ok(())
+    }
+
+    /// After COMMIT: what was flushed waits no more. Call before [`Lazy::stored`] of that batch.
+    pub(crate) fn flushed(&mut self) {
+        for dirty in self.flushing.drain(..) {
+            match dirty {
+                Dirty::LastAt(key, _) => drop(self.last_at.remove(&key)),
+                Dirty::Read(key, _) => drop(self.read.remove(&key)),
+            }
+        }
+        if self.is_empty() {
+            self.due = Instant::now() + EVERY;
+        }
+    }
+
+    /// After a failed transaction: it waits on, and is not tried with the very next batch.
+    pub(crate) fn put_off(&mut self) {
+        self.flushing.clear();
+        self.due = Instant::now() + EVERY;
+    }
+}
+
+fn raise_last_at(db: &mut Db, key: ConversationKey, at: i64) -> QueryResult<()> {
+    let row = conversations::table.filter(conversations::id.eq(key.0)).filter(conversations::last_at.lt(at));
+    match db {
+        Db::Sqlite(c) => diesel::update(row).set(conversations::last_at.eq(at)).execute(c).map(drop),
+    }
+}
+
+fn raise_read(db: &mut Db, key: ConversationKey, who: Principal, seq: i64) -> QueryResult<()> {
+    let row = members::table
+        .filter(members::conversation_id.eq(key.0))
+        .filter(members::principal_kind.eq(who.kind.as_i16()))
+        .filter(members::principal_id.eq(who.key))
+        .filter(members::read_seq.lt(seq));
+    match db {
+        Db::Sqlite(c) => diesel::update(row).set(members::read_seq.eq(seq)).execute(c).map(drop),
+    }
+}
+
+/// Makes up for what a crash kept from being flushed: the newest seconds of the log, read by
+/// the primary key.
+pub(crate) fn recover(db: &mut Db, newest_id: i64) -> QueryResult<()> {
+    let since = snowflake::earlier(newest_id, LOOK_BACK_US);
+    let recent = messages::table.filter(messages::id.ge(since));
+    let times: Vec<(i64, Option<i64>)> = recent
+        .group_by(messages::conversation_id)
+        .select((messages::conversation_id, max(messages::created_at)))
+        .load(db)?;
+    for (key, at) in times {
+        raise_last_at(db, ConversationKey(key), at.unwrap_or(0))?;
+    }
+    let marks: Vec<(i64, i16, i64, Option<i64>)> = recent
+        .group_by((messages::conversation_id, messages::sender_kind, messages::sender_id))
+        .select((messages::conversation_id, messages::sender_kind, messages::sender_id, max(messages::seq)))
+        .load(db)?;
+    for (key, kind, sender, seq) in marks {
+        if let Some(kind) = PrincipalKind::from_i16(kind) {
+            raise_read(db, ConversationKey(key), Principal { kind, key: sender }, seq.unwrap_or(0))?;
+        }
+    }
+    Ok(())
+}
