@@ -11,7 +11,7 @@ use actix_web::dev::Extensions;
 use actix_web::rt::net::TcpStream;
 use actix_web::web::Bytes;
 use parking_lot::Mutex;
-use rustix::net::{Shutdown, shutdown, sockopt::set_tcp_user_timeout};
+use rustix::net::{Shutdown, shutdown};
 use slab::Slab;
 use std::any::Any;
 use std::net::IpAddr;
@@ -45,7 +45,7 @@ impl Connection {
         epoch: Instant,
     ) -> std::io::Result<Self> {
         let descriptor = stream.as_fd().try_clone_to_owned()?;
-        set_tcp_user_timeout(&descriptor, USER_TIMEOUT.as_millis() as u32)?;
+        give_up_in_time(&descriptor);
         let now_ms = AtomicU64::new(epoch.elapsed().as_millis() as u64);
         Ok(Self {
             descriptor,
@@ -76,6 +76,18 @@ impl Connection {
         let now_ms = self.epoch.elapsed().as_millis() as u64;
         now_ms.saturating_sub(self.idle_since_ms.load(Ordering::Acquire))
     }
+}
+
+/// `TCP_USER_TIMEOUT`, where the system has it.
+fn give_up_in_time(descriptor: &OwnedFd) {
+    #[cfg(target_os = "linux")]
+    if let Err(error) =
+        rustix::net::sockopt::set_tcp_user_timeout(descriptor, USER_TIMEOUT.as_millis() as u32)
+    {
+        tracing::debug!(%error, "no TCP_USER_TIMEOUT");
+    }
+    #[cfg(not(target_os = "linux"))]
+    let _ = (descriptor, USER_TIMEOUT);
 }
 
 /// A request of a connection in hand.
