@@ -17,3 +17,4 @@ pub mod ops;
 pub mod registry;
 pub mod session;
 pub mod shutdown;
+pub mod start_lines;

@@ -2,7 +2,7 @@
 
 use crate::auth::Auth;
 use crate::config::Config;
-use crate::limits::{Connections, Proxies, Tiers};
+use crate::limits::{Connections, Takeovers};
 use crate::metrics::Metrics;
 use crate::registry::{Directory, Hubs, PositionBook, Registry, Waiters};
 use actix::Addr;
@@ -58,12 +58,10 @@ pub struct Node {
     pub metrics: Arc<Metrics>,
     /// Signs of life of agents.
     pub heartbeat: Heartbeat,
-    /// Whom forwarding headers are believed from.
-    pub proxies: Proxies,
     /// Live sockets per address.
     pub sockets: Connections,
-    /// HTTP rates.
-    pub tiers: Tiers,
+    /// How often an agent may take over its own live socket.
+    pub takeovers: Takeovers,
     /// Devices that HTTP callers use.
     pub devices: dashmap::DashMap<(store::Principal, String), store::DeviceKey>,
     /// The server stops.

@@ -115,6 +115,17 @@ impl Auth {
         secret::same(&self.admin_secret, shown)
     }
 
+    /// Whose token this is by its signature and time alone: enough to count a request, not to
+    /// answer it.
+    pub fn signed_for(&self, token: &str) -> Option<String> {
+        self.tokens.check(token, self.now()).ok().map(|claims| claims.user_id)
+    }
+
+    /// Whether this is the secret that agents share.
+    pub fn is_agent_secret(&self, shown: &str) -> bool {
+        secret::same(&self.agent_secret, shown)
+    }
+
     /// Takes a token of the address's sign-ins, before any costly work.
     fn take_attempt(&self, address: IpAddr) -> Result<(), Refusal> {
         take(self.attempts.as_ref(), address, "rate limit exceeded: too many auth attempts from this address")

@@ -11,7 +11,7 @@ mod value;
 
 pub use agents::AgentSettings;
 pub use auth::{AgentAuth, AuthSettings, Registration};
-pub use database::DatabaseSettings;
+pub use database::{DatabaseSettings, Synchronous};
 pub use limits::LimitSettings;
 pub use log::{LogFormat, LogSettings};
 pub use server::ServerSettings;

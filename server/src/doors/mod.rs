@@ -8,4 +8,5 @@ pub mod connection;
 pub mod extract;
 pub mod health;
 pub mod listener;
+pub mod messenger;
 pub mod middleware;

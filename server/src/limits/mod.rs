@@ -6,11 +6,13 @@
 pub mod address;
 pub mod bucket;
 pub mod connections;
+pub mod takeover;
 pub mod tier;
 
 pub use address::{ClientAddress, Proxies};
 pub use bucket::{FrameBuckets, FrameClass, Refusals, Take};
 pub use connections::{Caps, ConnectionGuard, Connections};
+pub use takeover::Takeovers;
 pub use tier::{Admission, Tier, TierKey, Tiers};
 
 /// Whether the limits of one constructor apply.

@@ -26,4 +26,4 @@ pub use hub::{Hub, Slots};
 pub use messages::{
     Attached, CommittedEntry, Deliver, Delivery, End, EntryDelivery, Located, SessionId, SessionRef,
 };
-pub use setup::{Setup, start};
+pub use setup::{Setup, Who, start};

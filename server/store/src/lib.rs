@@ -13,6 +13,7 @@ mod random;
 mod reader;
 mod schema;
 mod sink;
+mod statement;
 mod store;
 mod writer;
 

@@ -4,9 +4,10 @@ use crate::conn::{Conn, Db};
 use crate::error::StoreError;
 use crate::keys::{ConversationKey, DeviceKey, Principal};
 use crate::schema::{conversations, members, positions};
+use crate::statement::sqlite_statement;
 use diesel::prelude::*;
-use diesel::upsert::excluded;
 use protocol::{ConversationId, Position, Timestamp};
+use std::marker::PhantomData;
 
 /// A position that a device has reached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,28 +58,25 @@ pub fn advance(conn: &mut Conn, update: &PositionUpdate) -> Result<(), StoreErro
     Ok(save(&mut conn.db, update, now)?)
 }
 
+sqlite_statement! {
+    /// Inserts a position, or raises each part of it.
+    Save { device: i64 => BigInt, conversation: i64 => BigInt, seq: i64 => BigInt, rev: i64 => BigInt, at: i64 => BigInt }
+    "INSERT INTO positions (device_id, conversation_id, seq, rev, updated_at) VALUES (?, ?, ?, ?, ?) \
+     ON CONFLICT (device_id, conversation_id) DO UPDATE SET \
+       seq = MAX(seq, excluded.seq), rev = MAX(rev, excluded.rev), updated_at = excluded.updated_at"
+}
+
 pub(crate) fn save(db: &mut Db, update: &PositionUpdate, now: Timestamp) -> QueryResult<()> {
-    use diesel::dsl::sql;
-    use diesel::sql_types::BigInt;
-    let row = (
-        positions::device_id.eq(update.device.0),
-        positions::conversation_id.eq(update.conversation.0),
-        positions::seq.eq(update.position.seq),
-        positions::rev.eq(update.position.rev),
-        positions::updated_at.eq(now.micros()),
-    );
+    let save = Save {
+        device: update.device.0,
+        conversation: update.conversation.0,
+        seq: update.position.seq,
+        rev: update.position.rev,
+        at: now.micros(),
+        lifetime: PhantomData,
+    };
     match db {
-        Db::Sqlite(c) => diesel::insert_into(positions::table)
-            .values(row)
-            .on_conflict((positions::device_id, positions::conversation_id))
-            .do_update()
-            .set((
-                positions::seq.eq(sql::<BigInt>("MAX(positions.seq, excluded.seq)")),
-                positions::rev.eq(sql::<BigInt>("MAX(positions.rev, excluded.rev)")),
-                positions::updated_at.eq(excluded(positions::updated_at)),
-            ))
-            .execute(c)
-            .map(drop),
+        Db::Sqlite(c) => save.execute(c).map(drop),
     }
 }
 

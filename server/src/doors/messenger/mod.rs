@@ -12,6 +12,7 @@ mod socket;
 mod view;
 
 pub use codec::MESSENGER;
+pub use socket::Worker;
 
 use crate::error::ApiError;
 use actix_web::http::Method;

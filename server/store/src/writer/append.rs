@@ -6,11 +6,12 @@ use crate::conn::Db;
 use crate::keys::{ConversationKey, Principal};
 use crate::schema::{messages, sends};
 use crate::snowflake::Snowflake;
+use crate::statement::sqlite_statement;
 use crate::{AppendError, NewEntry, Stored};
 use diesel::prelude::*;
-use diesel::upsert::excluded;
 use protocol::{MessageId, Timestamp};
 use sha2::{Digest, Sha256};
+use std::marker::PhantomData;
 
 /// What an append needs beside the entry.
 pub(crate) struct Desk<'a> {
@@ -95,7 +96,22 @@ fn claim(
     hash: &[u8; 16],
     oldest: i64,
 ) -> QueryResult<Option<Result<Stored, AppendError>>> {
-    if claim_row(db, sender, client_msg_id, place, hash, oldest)? == 1 {
+    let claim = Claim {
+        sender_kind: sender.kind.as_i16(),
+        sender_id: sender.key,
+        client_msg_id,
+        message_id: place.id,
+        conversation_id: place.conversation.0,
+        seq: place.seq,
+        created_at: place.created_at,
+        body_hash: hash,
+        oldest,
+        lifetime: PhantomData,
+    };
+    let taken = match db {
+        Db::Sqlite(c) => claim.execute(c)?,
+    };
+    if taken == 1 {
         return Ok(None);
     }
     let (id, conversation, seq, created_at, first_hash): SendColumns = sends::table
@@ -109,41 +125,26 @@ fn claim(
     Ok(Some(Ok(stored(first, true))))
 }
 
-/// Inserts the claim, or takes over one that is older than `oldest`; 0 where a younger stands.
-fn claim_row(
-    db: &mut Db,
-    sender: Principal,
-    client_msg_id: &str,
-    place: Place,
-    hash: &[u8; 16],
-    oldest: i64,
-) -> QueryResult<usize> {
-    use diesel::query_dsl::methods::FilterDsl;
-    let row = (
-        sends::sender_kind.eq(sender.kind.as_i16()),
-        sends::sender_id.eq(sender.key),
-        sends::client_msg_id.eq(client_msg_id),
-        sends::message_id.eq(place.id),
-        sends::conversation_id.eq(place.conversation.0),
-        sends::seq.eq(place.seq),
-        sends::created_at.eq(place.created_at),
-        sends::body_hash.eq(hash.as_slice()),
-    );
-    match db {
-        Db::Sqlite(c) => diesel::insert_into(sends::table)
-            .values(row)
-            .on_conflict((sends::sender_kind, sends::sender_id, sends::client_msg_id))
-            .do_update()
-            .set((
-                sends::message_id.eq(excluded(sends::message_id)),
-                sends::conversation_id.eq(excluded(sends::conversation_id)),
-                sends::seq.eq(excluded(sends::seq)),
-                sends::created_at.eq(excluded(sends::created_at)),
-                sends::body_hash.eq(excluded(sends::body_hash)),
-            ))
-            .filter(sends::created_at.lt(oldest))
-            .execute(c),
+sqlite_statement! {
+    /// Inserts the claim, or takes over one that is too old; changes nothing where a younger
+    /// one stands.
+    Claim {
+        sender_kind: i16 => SmallInt,
+        sender_id: i64 => BigInt,
+        client_msg_id: &'a str => Text,
+        message_id: i64 => BigInt,
+        conversation_id: i64 => BigInt,
+        seq: i64 => BigInt,
+        created_at: i64 => BigInt,
+        body_hash: &'a [u8] => Binary,
+        oldest: i64 => BigInt,
     }
+    "INSERT INTO sends (sender_kind, sender_id, client_msg_id, message_id, conversation_id, seq, \
+       created_at, body_hash) VALUES (?, ?, ?, ?, ?, ?, ?, ?) \
+     ON CONFLICT (sender_kind, sender_id, client_msg_id) DO UPDATE SET \
+       message_id = excluded.message_id, conversation_id = excluded.conversation_id, seq = excluded.seq, \
+       created_at = excluded.created_at, body_hash = excluded.body_hash \
+     WHERE created_at < ?"
 }
 
 fn insert(db: &mut Db, place: Place, entry: &NewEntry) -> QueryResult<()> {

@@ -4,12 +4,14 @@
 
 use crate::conn::Db;
 use crate::keys::{ConversationKey, Principal};
-use crate::schema::{conversations, members, messages};
+use crate::schema::messages;
 use crate::snowflake;
+use crate::statement::sqlite_statement;
 use diesel::dsl::max;
 use diesel::prelude::*;
 use protocol::PrincipalKind;
 use std::collections::HashMap;
+use std::marker::PhantomData;
 use std::time::{Duration, Instant};
 
 /// How late the state may be.
@@ -106,21 +108,28 @@ impl Lazy {
     }
 }
 
+sqlite_statement! {
+    RaiseLastAt { at: i64 => BigInt, id: i64 => BigInt, below: i64 => BigInt }
+    "UPDATE conversations SET last_at = ? WHERE id = ? AND last_at < ?"
+}
+
 fn raise_last_at(db: &mut Db, key: ConversationKey, at: i64) -> QueryResult<()> {
-    let row = conversations::table.filter(conversations::id.eq(key.0)).filter(conversations::last_at.lt(at));
+    let raise = RaiseLastAt { at, id: key.0, below: at, lifetime: PhantomData };
     match db {
-        Db::Sqlite(c) => diesel::update(row).set(conversations::last_at.eq(at)).execute(c).map(drop),
+        Db::Sqlite(c) => raise.execute(c).map(drop),
     }
 }
 
+sqlite_statement! {
+    RaiseRead { seq: i64 => BigInt, conversation: i64 => BigInt, kind: i16 => SmallInt, who: i64 => BigInt, below: i64 => BigInt }
+    "UPDATE members SET read_seq = ? WHERE conversation_id = ? AND principal_kind = ? AND principal_id = ? AND read_seq < ?"
+}
+
 fn raise_read(db: &mut Db, key: ConversationKey, who: Principal, seq: i64) -> QueryResult<()> {
-    let row = members::table
-        .filter(members::conversation_id.eq(key.0))
-        .filter(members::principal_kind.eq(who.kind.as_i16()))
-        .filter(members::principal_id.eq(who.key))
-        .filter(members::read_seq.lt(seq));
+    let (kind, who) = (who.kind.as_i16(), who.key);
+    let raise = RaiseRead { seq, conversation: key.0, kind, who, below: seq, lifetime: PhantomData };
     match db {
-        Db::Sqlite(c) => diesel::update(row).set(members::read_seq.eq(seq)).execute(c).map(drop),
+        Db::Sqlite(c) => raise.execute(c).map(drop),
     }
 }
 
