@@ -30,14 +30,19 @@ pub async fn drain(node: &Arc<Node>, batches: &BatchPermits, servers: &[ServerHa
     node.waiters.drain();
     post(&node.registry, Drain);
     let deadline = Instant::now() + SOCKETS_WITHIN;
-    while (node.directory.counts().sessions > 0 || node.directory.pending_submits() > 0 || batches.in_use() > 0)
+    while (node.directory.counts().sessions > 0
+        || node.directory.pending_submits() > 0
+        || batches.in_use() > 0)
         && Instant::now() < deadline
     {
         actix_rt::time::sleep(LOOK).await;
     }
     for server in servers {
         let stopping = server.stop(true);
-        if actix_rt::time::timeout(Duration::from_secs(2), stopping).await.is_err() {
+        if actix_rt::time::timeout(Duration::from_secs(2), stopping)
+            .await
+            .is_err()
+        {
             drop(server.stop(false).await);
         }
     }

@@ -2,13 +2,13 @@
 
 use super::health::Source;
 use super::proxies;
+use crate::doors::admin;
 use crate::doors::extract::RequestId;
 use crate::doors::health::{self, Probes};
 use crate::doors::listener::{admit, tune};
 use crate::doors::messenger::{self, Worker};
-use crate::doors::middleware::{Edge, Identify, edge};
 use crate::doors::middleware::origin::Origins;
-use crate::doors::admin;
+use crate::doors::middleware::{Edge, Identify, edge};
 use crate::error::ApiError;
 use crate::limits::connections::Caps;
 use crate::limits::{Connections, Proxies, Tier, TierKey, Tiers};
@@ -30,8 +30,14 @@ pub(super) fn all(
     listener: TcpListener,
     admin_listener: Option<TcpListener>,
 ) -> anyhow::Result<Vec<ServerHandle>> {
-    let source = Arc::new(Source { node: Arc::clone(node), started_at: node.clock.now() });
-    let probes = Probes { metrics: Arc::clone(&node.metrics), source };
+    let source = Arc::new(Source {
+        node: Arc::clone(node),
+        started_at: node.clock.now(),
+    });
+    let probes = Probes {
+        metrics: Arc::clone(&node.metrics),
+        source,
+    };
     let proxies = proxies(&node.config)?;
     let edge_data = Data::new(edge_of(node, proxies.clone()));
     let mut servers = vec![public(node, &probes, &edge_data, proxies, listener)?];
@@ -59,9 +65,14 @@ fn public(
     proxies: Proxies,
     listener: TcpListener,
 ) -> anyhow::Result<ServerHandle> {
-    let (data, probes, edge_data) = (Data::from(Arc::clone(node)), probes.clone(), edge_data.clone());
+    let (data, probes, edge_data) = (
+        Data::from(Arc::clone(node)),
+        probes.clone(),
+        edge_data.clone(),
+    );
     let workers = match node.config.server.workers {
-        0 => std::thread::available_parallelism().map_or(1, |cores| cores.get().saturating_sub(1).max(1)),
+        0 => std::thread::available_parallelism()
+            .map_or(1, |cores| cores.get().saturating_sub(1).max(1)),
         workers => workers,
     };
     let hubs = Arc::clone(&node.hubs);
@@ -80,7 +91,10 @@ fn public(
     });
     let limits = &node.config.limits;
     // A little above the sockets, for requests beside them.
-    let caps = Caps { per_address: limits.max_sockets_per_address * 2, total: limits.max_sockets * 2 };
+    let caps = Caps {
+        per_address: limits.max_sockets_per_address * 2,
+        total: limits.max_sockets * 2,
+    };
     let connections = Connections::new(caps, limits.enforcement());
     let server = tune(server, workers, limits.max_sockets * 2)
         .on_connect(move |io: &dyn Any, kept: &mut Extensions| {
@@ -96,7 +110,11 @@ fn public(
     Ok(handle)
 }
 
-fn administration(probes: &Probes, edge_data: &Data<Edge>, listener: TcpListener) -> anyhow::Result<ServerHandle> {
+fn administration(
+    probes: &Probes,
+    edge_data: &Data<Edge>,
+    listener: TcpListener,
+) -> anyhow::Result<ServerHandle> {
     let (probes, edge_data) = (probes.clone(), edge_data.clone());
     let server = HttpServer::new(move || {
         App::new()
@@ -113,7 +131,9 @@ fn administration(probes: &Probes, edge_data: &Data<Edge>, listener: TcpListener
 }
 
 async fn nothing_here(request_id: RequestId) -> HttpResponse {
-    ApiError::new(ErrorCode::NotFound).for_request(request_id.0).error_response()
+    ApiError::new(ErrorCode::NotFound)
+        .for_request(request_id.0)
+        .error_response()
 }
 
 /// Counts a request for whom its signature names; whether the login stands is checked later.
@@ -121,9 +141,15 @@ struct BySignature(Arc<Node>);
 
 impl Identify for BySignature {
     fn identify(&self, request: &ServiceRequest) -> Option<(TierKey, Tier)> {
-        let text = |name: &str| request.headers().get(name).and_then(|value| value.to_str().ok());
+        let text = |name: &str| {
+            request
+                .headers()
+                .get(name)
+                .and_then(|value| value.to_str().ok())
+        };
         if let (Some(agent), Some(secret)) = (text("x-agent-id"), text("x-agent-secret")) {
-            let known = self.0.auth.is_agent_secret(secret) && protocol::AgentId::parse(agent.to_owned()).is_ok();
+            let known = self.0.auth.is_agent_secret(secret)
+                && protocol::AgentId::parse(agent.to_owned()).is_ok();
             return known.then(|| (TierKey::Agent(agent.to_owned().into()), Tier::default()));
         }
         let token = text("authorization")?;

@@ -28,7 +28,11 @@ impl Drop for Passage {
 impl BatchPermits {
     /// `capacity` batches may be on their way.
     pub fn new(capacity: usize) -> Arc<Self> {
-        Arc::new(Self { free: Mutex::new(capacity), given_back: Condvar::new(), capacity })
+        Arc::new(Self {
+            free: Mutex::new(capacity),
+            given_back: Condvar::new(),
+            capacity,
+        })
     }
 
     /// Waits for a place; called on the writer's thread only.
@@ -66,9 +70,19 @@ impl CommitSink for Outlet {
     }
 
     fn publish(&self, permit: BatchPermit, outcomes: Vec<Outcome>) {
-        let passage = permit.0.downcast::<Passage>().ok().map(|passage| Arc::new(*passage));
+        let passage = permit
+            .0
+            .downcast::<Passage>()
+            .ok()
+            .map(|passage| Arc::new(*passage));
         for (conversation, outcomes) in by_conversation(outcomes) {
-            self.bus.publish(conversation, Committed { passage: passage.clone(), outcomes });
+            self.bus.publish(
+                conversation,
+                Committed {
+                    passage: passage.clone(),
+                    outcomes,
+                },
+            );
         }
     }
 }

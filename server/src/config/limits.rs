@@ -27,7 +27,11 @@ pub struct LimitSettings {
 impl LimitSettings {
     /// Whether rates are kept.
     pub const fn enforcement(&self) -> Enforcement {
-        if self.rate_limit_disabled { Enforcement::Lifted } else { Enforcement::On }
+        if self.rate_limit_disabled {
+            Enforcement::Lifted
+        } else {
+            Enforcement::On
+        }
     }
 }
 

@@ -21,7 +21,9 @@ impl Connection {
         if let Err(error) = reference.set_tcp_user_timeout(Some(Duration::from_secs(30))) {
             tracing::debug!(%error, "no TCP_USER_TIMEOUT on this system");
         }
-        let duplicate = reference.try_clone().map(|socket| OwnedFd::from(TcpStream::from(socket)));
+        let duplicate = reference
+            .try_clone()
+            .map(|socket| OwnedFd::from(TcpStream::from(socket)));
         if let Err(error) = &duplicate {
             tracing::warn!(%error, "no second handle on a connection");
         }

@@ -31,7 +31,10 @@ impl Slots {
     /// The session at a place, if it is still the one that is meant.
     pub fn find(&self, session: &SessionRef) -> Option<Rc<Slot>> {
         let slots = self.0.borrow();
-        slots.get(session.slot).filter(|slot| slot.id == session.id).cloned()
+        slots
+            .get(session.slot)
+            .filter(|slot| slot.id == session.id)
+            .cloned()
     }
 
     fn for_each(&self, each: impl Fn(&Slot)) {
@@ -77,16 +80,24 @@ impl Handler<Deliver> for Hub {
             match item {
                 Delivery::Entry(delivery) => {
                     for target in delivery.targets.iter() {
-                        self.slots.with(target, |slot| slot.outbound.deliver(&delivery));
+                        self.slots
+                            .with(target, |slot| slot.outbound.deliver(&delivery));
                     }
                 }
                 Delivery::Ephemeral { targets, frames } => {
                     for target in targets.iter() {
-                        self.slots.with(target, |slot| slot.outbound.deliver_ephemeral(&frames));
+                        self.slots
+                            .with(target, |slot| slot.outbound.deliver_ephemeral(&frames));
                     }
                 }
-                Delivery::Answer { to, send, answer, permit } => {
-                    self.slots.with(&to, |slot| slot.outbound.answer_send(send, answer));
+                Delivery::Answer {
+                    to,
+                    send,
+                    answer,
+                    permit,
+                } => {
+                    self.slots
+                        .with(&to, |slot| slot.outbound.answer_send(send, answer));
                     drop(permit);
                 }
             }

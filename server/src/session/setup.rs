@@ -1,6 +1,7 @@
 //! How a session comes to life: everything the door knows about it, and the start of its actor
 //! on this worker's thread.
 
+use super::Session;
 use super::connection::Connection;
 use super::hub::Slots;
 use super::inbound::Inbound;
@@ -8,7 +9,6 @@ use super::messages::{SessionId, SessionRef};
 use super::outbound::{Outbound, Viewer};
 use super::slot::Slot;
 use super::wire::Wire;
-use super::Session;
 use crate::limits::{ConnectionGuard, FrameBuckets, Refusals};
 use crate::node::Node;
 use actix::{Actor, Context};
@@ -80,10 +80,21 @@ pub struct Setup {
 }
 
 /// Starts the session's actor on this thread.
-pub fn start(setup: Setup, node: Arc<Node>, slots: &Slots, worker: usize, socket: Socket, messages: AggregatedMessageStream) {
+pub fn start(
+    setup: Setup,
+    node: Arc<Node>,
+    slots: &Slots,
+    worker: usize,
+    socket: Socket,
+    messages: AggregatedMessageStream,
+) {
     static NEXT: AtomicU64 = AtomicU64::new(1);
     let id = SessionId(NEXT.fetch_add(1, Ordering::Relaxed));
-    let viewer = Viewer { principal: setup.who.principal(), device: setup.device, wire: setup.wire };
+    let viewer = Viewer {
+        principal: setup.who.principal(),
+        device: setup.device,
+        wire: setup.wire,
+    };
     let slot = Slot::new(
         id,
         Outbound::new(viewer),
@@ -96,7 +107,12 @@ pub fn start(setup: Setup, node: Arc<Node>, slots: &Slots, worker: usize, socket
     }
     let slot = Rc::new(slot);
     let place = slots.insert(Rc::clone(&slot));
-    let me = SessionRef { id, worker, slot: place, wire: setup.wire };
+    let me = SessionRef {
+        id,
+        worker,
+        slot: place,
+        wire: setup.wire,
+    };
     let slots = slots.clone();
     Session::create(|ctx: &mut Context<Session>| {
         ctx_add(ctx, Inbound::new(messages, Rc::clone(&slot)));

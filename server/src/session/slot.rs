@@ -81,7 +81,11 @@ impl Slot {
         let moved = self.node.positions.confirm(device, self.id, &confirmed);
         let updates: Vec<_> = moved
             .into_iter()
-            .map(|(conversation, position)| PositionUpdate { device, conversation, position })
+            .map(|(conversation, position)| PositionUpdate {
+                device,
+                conversation,
+                position,
+            })
             .collect();
         if !updates.is_empty() && self.node.store.save_positions(updates).is_err() {
             // The queue is full: the same positions are confirmed again with the next ones.
@@ -93,10 +97,18 @@ impl Slot {
 
     fn check_deadlines(&self) {
         let now = Instant::now();
-        if self.outbound.oldest_send().is_some_and(|since| now - since > ANSWER_WITHIN) {
+        if self
+            .outbound
+            .oldest_send()
+            .is_some_and(|since| now - since > ANSWER_WITHIN)
+        {
             self.outbound.close(CloseCode::Internal);
         }
-        if self.expires_at.get().is_some_and(|end| self.node.clock.now() >= end) {
+        if self
+            .expires_at
+            .get()
+            .is_some_and(|end| self.node.clock.now() >= end)
+        {
             self.outbound.close(CloseCode::Unauthenticated);
         }
         if self.outbound.is_reading_paused() {
@@ -105,7 +117,10 @@ impl Slot {
             return;
         }
         let quiet = now - self.last_life.get();
-        if self.heartbeat_timeout.is_some_and(|timeout| quiet > timeout) {
+        if self
+            .heartbeat_timeout
+            .is_some_and(|timeout| quiet > timeout)
+        {
             self.outbound.close(CloseCode::HeartbeatMissed);
         } else if quiet > GONE_AFTER {
             self.outbound.peer_gone();
@@ -117,6 +132,7 @@ impl Slot {
 
     /// An agent whose life is monitored is asked often enough that a healthy one is never missed.
     fn ping_every(&self) -> Duration {
-        self.heartbeat_timeout.map_or(PING_EVERY, |timeout| PING_EVERY.min(timeout / 3))
+        self.heartbeat_timeout
+            .map_or(PING_EVERY, |timeout| PING_EVERY.min(timeout / 3))
     }
 }

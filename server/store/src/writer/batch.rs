@@ -36,7 +36,14 @@ pub(crate) struct Closure<T, F> {
 impl<T, F> Closure<T, F> {
     pub(crate) fn new(f: F) -> (Self, oneshot::Receiver<Result<T, StoreError>>) {
         let (reply, answer) = oneshot::channel();
-        (Self { f: Some(f), result: None, reply }, answer)
+        (
+            Self {
+                f: Some(f),
+                result: None,
+                reply,
+            },
+            answer,
+        )
     }
 }
 
@@ -100,7 +107,9 @@ impl Batch {
                 self.steps.push(Step::Call(self.calls.len()));
                 self.calls.push(call);
             }
-            Job::Positions(updates) => updates.into_iter().for_each(|update| self.push_position(update)),
+            Job::Positions(updates) => updates
+                .into_iter()
+                .for_each(|update| self.push_position(update)),
         }
     }
 
@@ -115,7 +124,10 @@ impl Batch {
     }
 
     fn push_position(&mut self, update: PositionUpdate) {
-        let kept = self.positions.entry((update.device, update.conversation)).or_default();
+        let kept = self
+            .positions
+            .entry((update.device, update.conversation))
+            .or_default();
         kept.seq = kept.seq.max(update.position.seq);
         kept.rev = kept.rev.max(update.position.rev);
     }
