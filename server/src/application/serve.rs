@@ -2,10 +2,11 @@
 
 use super::health::Source;
 use super::proxies;
+use crate::connection::Watch;
 use crate::doors::admin;
 use crate::doors::extract::RequestId;
 use crate::doors::health::{self, Probes};
-use crate::doors::listener::{admit, tune};
+use crate::doors::listener::tune;
 use crate::doors::messenger::{self, Worker};
 use crate::doors::middleware::origin::Origins;
 use crate::doors::middleware::{Edge, Identify, edge};
@@ -13,7 +14,7 @@ use crate::error::ApiError;
 use crate::limits::connections::Caps;
 use crate::limits::{Connections, Proxies, Tier, TierKey, Tiers};
 use crate::node::Node;
-use crate::session::{Connection, Hub, Slots};
+use crate::session::{Hub, Slots};
 use actix::Actor;
 use actix_web::dev::{Extensions, ServerHandle, ServiceRequest};
 use actix_web::middleware::from_fn;
@@ -95,14 +96,13 @@ fn public(
         per_address: limits.max_sockets_per_address * 2,
         total: limits.max_sockets * 2,
     };
-    let connections = Connections::new(caps, limits.enforcement());
+    let watch = Arc::new(Watch::new(
+        Connections::new(caps, limits.enforcement()),
+        proxies,
+    ));
+    actix_rt::spawn(Arc::clone(&watch).run());
     let server = tune(server, workers, limits.max_sockets * 2)
-        .on_connect(move |io: &dyn Any, kept: &mut Extensions| {
-            admit(&connections, &proxies, io, kept);
-            if let Some(stream) = io.downcast_ref::<actix_rt::net::TcpStream>() {
-                kept.insert(Arc::new(Connection::of(stream)));
-            }
-        })
+        .on_connect(move |io: &dyn Any, kept: &mut Extensions| watch.on_connect(io, kept))
         .listen(listener)?
         .run();
     let handle = server.handle();

@@ -4,7 +4,7 @@
 //! What actix refuses before a request exists (a malformed or oversize head, a head that is not
 //! complete in time) it answers with a bare 400 or 408 without a body; everything later passes
 //! the edge middleware. Slow bodies are bounded by the `Body` extractor, and what actix leaves open
-//! (its time limit holds for the first head of a connection only) by [`super::connection`].
+//! (its time limit holds for the first head of a connection only) by [`crate::connection`].
 
 use actix_http::Request;
 use actix_service::IntoServiceFactory;

@@ -4,7 +4,6 @@
 //! listeners are set up) lies here.
 
 pub mod admin;
-pub mod connection;
 pub mod extract;
 pub mod health;
 pub mod listener;

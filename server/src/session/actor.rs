@@ -1,6 +1,5 @@
 //! The session actor: a doorman for what comes from the socket and from the registry.
 
-use super::connection::linger;
 use super::hub::Slots;
 use super::inbound::close_code_of;
 use super::messages::{Attached, End, Located, SessionRef};
@@ -120,7 +119,6 @@ impl Actor for Session {
             },
         );
         self.node.metrics.sessions_live.dec();
-        linger(Arc::clone(&self.slot.connection));
     }
 }
 

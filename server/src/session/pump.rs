@@ -3,7 +3,6 @@
 //! and timers run even when the peer reads nothing.
 
 use super::catch_up;
-use super::connection::linger;
 use super::outbound::Next;
 use super::slot::Slot;
 use super::wire::SharedFrames;
@@ -40,7 +39,7 @@ pub async fn pump(slot: Rc<Slot>, mut socket: Socket, node: Arc<Node>) {
             };
             let _: Result<_, _> =
                 actix_rt::time::timeout(GOODBYE, socket.close(Some(reason))).await;
-            linger(Arc::clone(&slot.connection));
+            slot.linger();
         }
         Err(Ended::Stalled) => {
             node.metrics.closed(CloseCode::TooSlow);
@@ -51,9 +50,9 @@ pub async fn pump(slot: Rc<Slot>, mut socket: Socket, node: Arc<Node>) {
             };
             let _: Result<_, _> =
                 actix_rt::time::timeout(Duration::ZERO, socket.close(Some(reason))).await;
-            slot.connection.cut();
+            slot.cut();
         }
-        Err(Ended::Gone) => linger(Arc::clone(&slot.connection)),
+        Err(Ended::Gone) => slot.linger(),
     }
     slot.outbound.peer_gone();
 }

@@ -2,13 +2,13 @@
 //! on this worker's thread.
 
 use super::Session;
-use super::connection::Connection;
 use super::hub::Slots;
 use super::inbound::Inbound;
 use super::messages::{SessionId, SessionRef};
 use super::outbound::{Outbound, Viewer};
 use super::slot::Slot;
 use super::wire::Wire;
+use crate::connection::Connection;
 use crate::limits::{ConnectionGuard, FrameBuckets, Refusals};
 use crate::node::Node;
 use actix::{Actor, Context};
@@ -72,7 +72,7 @@ pub struct Setup {
     /// Its place among the live connections.
     pub guard: ConnectionGuard,
     /// Its TCP connection.
-    pub connection: Arc<Connection>,
+    pub connection: Option<Arc<Connection>>,
     /// Heartbeat monitoring of agents, where it is on.
     pub heartbeat_timeout: Option<Duration>,
     /// The request id of the upgrade, for the log.
@@ -98,7 +98,7 @@ pub fn start(
     let slot = Slot::new(
         id,
         Outbound::new(viewer),
-        Arc::clone(&setup.connection),
+        setup.connection.clone(),
         setup.heartbeat_timeout,
         Arc::clone(&node),
     );

@@ -6,6 +6,7 @@ use super::MESSENGER;
 use super::agents::fields;
 use super::caller::{bearer, header, login_device};
 use crate::auth::{AgentCredentials, AgentIdentity, AgentProof, UserIdentity};
+use crate::connection::Connection;
 use crate::doors::extract::{Params, RequestId};
 use crate::doors::middleware::{Edge, origin::Standing};
 use crate::error::ApiError;
@@ -14,7 +15,7 @@ use crate::limits::{ClientAddress, ConnectionGuard, FrameBuckets, Refusals};
 use crate::node::Node;
 use crate::ops;
 use crate::session::wire::Wire;
-use crate::session::{Connection, Setup, Slots, Who, start};
+use crate::session::{Setup, Slots, Who, start};
 use actix_web::http::header::{HeaderMap, SEC_WEBSOCKET_PROTOCOL};
 use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
@@ -206,11 +207,7 @@ impl Handshake {
             buckets: FrameBuckets::new(kind, self.node.config.limits.enforcement()),
             refusals: Refusals::new(),
             guard: self.guard,
-            connection: self
-                .request
-                .conn_data::<Arc<Connection>>()
-                .cloned()
-                .unwrap_or_else(|| Arc::new(Connection::none())),
+            connection: self.request.conn_data::<Arc<Connection>>().cloned(),
             heartbeat_timeout: if kind == PrincipalKind::Agent {
                 self.node.heartbeat.monitored_timeout()
             } else {

@@ -5,7 +5,7 @@
 use super::origin::{Origins, Standing};
 use super::rate::{self, Identify};
 use super::{request_id, security};
-use crate::doors::connection::{Connection, hold_with_body};
+use crate::connection::{Connection, hold_with_body};
 use crate::error::ApiError;
 use crate::limits::{Admission, ClientAddress, Proxies, Tiers};
 use crate::metrics::Metrics;

@@ -4,7 +4,7 @@
 //! no request in hand for longer than keep-alive allows is ended. The same descriptor lets a
 //! session end a socket whose peer has stopped reading.
 
-use super::listener::{HEAD_TIME, KEEP_ALIVE};
+use crate::doors::listener::{HEAD_TIME, KEEP_ALIVE};
 use crate::limits::{ConnectionGuard, Connections, Proxies};
 use actix_web::body::{BodySize, BoxBody, MessageBody};
 use actix_web::dev::Extensions;
@@ -103,7 +103,7 @@ impl Drop for Held {
 }
 
 /// Keeps `held` until the body is sent or dropped: a socket, a stream, a long answer.
-pub(super) fn hold_with_body(body: BoxBody, held: Held) -> BoxBody {
+pub(crate) fn hold_with_body(body: BoxBody, held: Held) -> BoxBody {
     match body.size() {
         BodySize::None | BodySize::Sized(0..=65_536) => body,
         BodySize::Sized(_) | BodySize::Stream => BoxBody::new(HeldBody { body, _held: held }),
