@@ -43,7 +43,7 @@ pub async fn drain(node: &Arc<Node>, batches: &BatchPermits, servers: &[ServerHa
             .await
             .is_err()
         {
-            drop(server.stop(false).await);
+            server.stop(false).await;
         }
     }
     // The writer's last batch may need a place that a hub gives back, so it is not awaited here.
