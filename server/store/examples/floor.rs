@@ -7,10 +7,20 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         "{:>6} {:>6} {:>12} {:>10} {:>9} {:>9} {:>9}",
         "batch", "keyed", "rows/s", "cpu us/row", "commits", "restarts", "stall ms"
     );
-    for (batch, keyed) in [(64, false), (256, false), (256, true), (1024, false), (1024, true)] {
+    for (batch, keyed) in [
+        (64, false),
+        (256, false),
+        (256, true),
+        (1024, false),
+        (1024, true),
+    ] {
         let path = std::path::Path::new(&folder).join(format!("floor-{batch}-{keyed}.db"));
         let before = cpu_seconds();
-        let run = if keyed { am_store::floor::run_keyed } else { am_store::floor::run };
+        let run = if keyed {
+            am_store::floor::run_keyed
+        } else {
+            am_store::floor::run
+        };
         let result = run(&path, 300_000, batch, 1000, 128)?;
         let cpu = (cpu_seconds() - before) * 1e6 / result.rows as f64;
         println!(
@@ -33,5 +43,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 fn cpu_seconds() -> f64 {
     let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
     let after = stat.rsplit(')').next().unwrap_or_default();
-    after.split_whitespace().skip(11).take(2).filter_map(|ticks| ticks.parse::<f64>().ok()).sum::<f64>() / 100.0
+    after
+        .split_whitespace()
+        .skip(11)
+        .take(2)
+        .filter_map(|ticks| ticks.parse::<f64>().ok())
+        .sum::<f64>()
+        / 100.0
 }

@@ -40,7 +40,11 @@ fn queue_write(
 }
 
 fn stored(outcomes: &[Outcome]) -> Vec<i64> {
-    outcomes.iter().filter_map(|o| o.result.ok()).map(|s| s.seq).collect()
+    outcomes
+        .iter()
+        .filter_map(|o| o.result.ok())
+        .map(|s| s.seq)
+        .collect()
 }
 
 #[test]
@@ -60,16 +64,26 @@ fn a_full_disk_refuses_and_works_again_when_there_is_room() {
             }
         }
     }
-    assert!(refused > 0 && !acked.is_empty(), "{refused} refused, {} stored", acked.len());
+    assert!(
+        refused > 0 && !acked.is_empty(),
+        "{refused} refused, {} stored",
+        acked.len()
+    );
     assert!(db.store.gauges().failed_batches > 0);
     let full = db.write(|c| {
         c.batch_execute("INSERT INTO server_state (name, value) VALUES ('big', zeroblob(300000))")
     });
     assert_eq!(full, Err(StoreError::Unavailable));
-    let page = db.read(move |c| message::page_above(c, here, 0, 200, usize::MAX)).unwrap();
-    assert!(page.rows.iter().map(|r| r.seq).eq(acked.iter().copied()), "stored is what was acknowledged");
+    let page = db
+        .read(move |c| message::page_above(c, here, 0, 200, usize::MAX))
+        .unwrap();
+    assert!(
+        page.rows.iter().map(|r| r.seq).eq(acked.iter().copied()),
+        "stored is what was acknowledged"
+    );
     let last = *acked.last().unwrap();
-    db.write(move |c| message::remove_head(c, here, last - 1).map(drop)).unwrap();
+    db.write(move |c| message::remove_head(c, here, last - 1).map(drop))
+        .unwrap();
     let again = db.send(here, named(user, "again", &body)).unwrap();
     assert_eq!(again.seq, last + 1);
     assert_eq!(db.read(verify::check).unwrap(), vec![]);
@@ -96,12 +110,21 @@ fn a_failed_commit_refuses_the_whole_batch() {
         db.offer(here, 2, named(user, "b", "after"));
     });
     let outcomes = db.outcomes(2);
-    assert!(outcomes.iter().all(|o| o.result == Err(AppendError::Unavailable)), "{outcomes:?}");
+    assert!(
+        outcomes
+            .iter()
+            .all(|o| o.result == Err(AppendError::Unavailable)),
+        "{outcomes:?}"
+    );
     assert_eq!(bad.unwrap().join().unwrap(), Err(StoreError::Unavailable));
     assert_eq!(good.unwrap().join().unwrap(), Err(StoreError::Unavailable));
     assert_eq!(db.read(|c| user::find_by_name(c, "eve")).unwrap(), None);
     let again = db.send(here, named(user, "a", "before")).unwrap();
-    assert_eq!((again.seq, again.replayed), (2, false), "its number was given back");
+    assert_eq!(
+        (again.seq, again.replayed),
+        (2, false),
+        "its number was given back"
+    );
     assert_eq!(db.store.gauges().failed_batches, 1);
 }
 
@@ -120,7 +143,10 @@ fn a_row_that_fails_behind_a_closure_fails_alone() {
     in_one_batch(&db, || {
         db.offer(here, 0, text(user, "a"));
         calls.push(queue_write(&db, |c| insert_user(c, "eve").map(drop)));
-        ["b", "boom", "c"].iter().zip(1..).for_each(|(body, tag)| db.offer(here, tag, text(user, body)));
+        ["b", "boom", "c"]
+            .iter()
+            .zip(1..)
+            .for_each(|(body, tag)| db.offer(here, tag, text(user, body)));
         calls.push(queue_write(&db, |_| Err(StoreError::Conflict)));
         db.offer(here, 4, text(user, "d"));
     });
@@ -139,7 +165,10 @@ fn a_file_locked_by_another_program_refuses_and_recovers() {
     let (user, _, here) = db.pair();
     let mut other = diesel::SqliteConnection::establish(db.config.path.to_str().unwrap()).unwrap();
     other.batch_execute("BEGIN IMMEDIATE").unwrap();
-    assert_eq!(db.send(here, text(user, "a")), Err(AppendError::Unavailable));
+    assert_eq!(
+        db.send(here, text(user, "a")),
+        Err(AppendError::Unavailable)
+    );
     other.batch_execute("ROLLBACK").unwrap();
     assert_eq!(db.send(here, text(user, "a")).unwrap().seq, 1);
 }

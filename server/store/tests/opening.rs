@@ -16,7 +16,8 @@ fn try_open(path: &Path) -> OpenError {
 fn try_config(config: StoreConfig) -> OpenError {
     let (send, _outcomes) = crossbeam_channel::unbounded();
     let sink = Arc::new(Sink(send));
-    Store::open(config, Arc::new(SystemClock) as Arc<dyn Clock>, sink).expect_err("it must be refused")
+    Store::open(config, Arc::new(SystemClock) as Arc<dyn Clock>, sink)
+        .expect_err("it must be refused")
 }
 
 fn sqlite(path: &Path, sql: &str) -> diesel::SqliteConnection {
@@ -37,10 +38,21 @@ fn refused_untouched(path: &Path, expected: &OpenError) {
 #[test]
 fn a_second_process_is_kept_out() {
     let db = Db::new();
-    assert_eq!(try_open(&db.config.path), OpenError::Locked(db.config.path.clone()));
-    assert_eq!(migrate::up(&db.config.path), Err(OpenError::Locked(db.config.path.clone())));
+    assert_eq!(
+        try_open(&db.config.path),
+        OpenError::Locked(db.config.path.clone())
+    );
+    assert_eq!(
+        migrate::up(&db.config.path),
+        Err(OpenError::Locked(db.config.path.clone()))
+    );
     db.store.close();
-    assert!(migrate::status(&db.config.path).unwrap().iter().all(|version| version.applied));
+    assert!(
+        migrate::status(&db.config.path)
+            .unwrap()
+            .iter()
+            .all(|version| version.applied)
+    );
 }
 
 #[test]
@@ -63,7 +75,10 @@ fn a_database_of_the_go_server_is_refused_and_the_import_is_named() {
 fn a_database_of_another_program_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("other.db");
-    drop(sqlite(&path, "CREATE TABLE bookmarks (id INTEGER PRIMARY KEY)"));
+    drop(sqlite(
+        &path,
+        "CREATE TABLE bookmarks (id INTEGER PRIMARY KEY)",
+    ));
     refused_untouched(&path, &OpenError::Foreign(path.clone()));
     let look_alike = folder.path().join("alike.db");
     drop(sqlite(
@@ -78,8 +93,14 @@ fn a_newer_schema_is_refused() {
     let db = Db::new();
     let path = db.config.path.clone();
     db.store.close();
-    drop(sqlite(&path, "INSERT INTO __diesel_schema_migrations (version) VALUES ('29990101000000')"));
-    let expected = OpenError::Newer { path: path.clone(), version: "29990101000000".into() };
+    drop(sqlite(
+        &path,
+        "INSERT INTO __diesel_schema_migrations (version) VALUES ('29990101000000')",
+    ));
+    let expected = OpenError::Newer {
+        path: path.clone(),
+        version: "29990101000000".into(),
+    };
     refused_untouched(&path, &expected);
     assert_eq!(migrate::down(&path, 1), Err(expected));
 }
@@ -92,7 +113,10 @@ fn what_is_no_database_is_refused() {
     refused_untouched(&path, &OpenError::NotADatabase(path.clone()));
     std::fs::write(&path, "short").unwrap();
     refused_untouched(&path, &OpenError::NotADatabase(path.clone()));
-    assert_eq!(try_open(folder.path()), OpenError::NotADatabase(folder.path().to_path_buf()));
+    assert_eq!(
+        try_open(folder.path()),
+        OpenError::NotADatabase(folder.path().to_path_buf())
+    );
 }
 
 #[test]
@@ -120,14 +144,20 @@ fn a_read_only_file_is_refused() {
 #[test]
 fn a_missing_folder_is_refused() {
     let folder = tempfile::tempdir().unwrap();
-    assert!(matches!(try_open(&folder.path().join("no/such/t.db")), OpenError::Io { .. }));
+    assert!(matches!(
+        try_open(&folder.path().join("no/such/t.db")),
+        OpenError::Io { .. }
+    ));
 }
 
 #[test]
 fn a_full_disk_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("t.db");
-    let config = StoreConfig { max_pages: Some(4), ..StoreConfig::at(&path) };
+    let config = StoreConfig {
+        max_pages: Some(4),
+        ..StoreConfig::at(&path)
+    };
     assert_eq!(try_config(config), OpenError::DiskFull(path.clone()));
     let again = Db::open(StoreConfig::at(&path));
     again.user("ada");
@@ -150,7 +180,11 @@ fn an_odd_path_is_no_obstacle() {
     let path = folder.path().join("50%20 of #1?mode=memory.db");
     let db = Db::open(StoreConfig::at(&path));
     db.user("ada");
-    assert!(db.read(|c| am_store::user::find_by_name(c, "ada")).unwrap().is_some());
+    assert!(
+        db.read(|c| am_store::user::find_by_name(c, "ada"))
+            .unwrap()
+            .is_some()
+    );
     assert!(path.exists());
 }
 
@@ -168,10 +202,16 @@ fn the_schema_goes_down_and_up_again_unchanged() {
     let path = folder.path().join("t.db");
     let schema = || -> Vec<Object> {
         let mut conn = sqlite(&path, "");
-        let all = "SELECT name, sql FROM sqlite_master WHERE name NOT LIKE 'sqlite_%' ORDER BY name";
+        let all =
+            "SELECT name, sql FROM sqlite_master WHERE name NOT LIKE 'sqlite_%' ORDER BY name";
         diesel::sql_query(all).load(&mut conn).unwrap()
     };
-    assert!(migrate::status(&path).unwrap().iter().all(|version| !version.applied));
+    assert!(
+        migrate::status(&path)
+            .unwrap()
+            .iter()
+            .all(|version| !version.applied)
+    );
     assert!(!path.exists());
     let all = migrate::up(&path).unwrap();
     assert_eq!(all.len(), migrate::status(&path).unwrap().len());
@@ -201,7 +241,13 @@ fn messages_have_one_full_index_beside_the_key() {
     migrate::up(&path).unwrap();
     let mut conn = sqlite(&path, "");
     let all: Vec<Index> =
-        diesel::sql_query("SELECT name, partial FROM pragma_index_list('messages')").load(&mut conn).unwrap();
-    let full: Vec<_> = all.iter().filter(|index| index.partial == 0).map(|index| &index.name).collect();
+        diesel::sql_query("SELECT name, partial FROM pragma_index_list('messages')")
+            .load(&mut conn)
+            .unwrap();
+    let full: Vec<_> = all
+        .iter()
+        .filter(|index| index.partial == 0)
+        .map(|index| &index.name)
+        .collect();
     assert_eq!(full, ["sqlite_autoindex_messages_1"]);
 }

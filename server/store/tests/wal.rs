@@ -44,7 +44,9 @@ fn short_readers_do_not_make_it_grow() {
     let store = db.store.clone();
     let reader = std::thread::spawn(move || {
         while stopped.try_recv() == Err(crossbeam_channel::TryRecvError::Empty) {
-            let page = move |c: &mut am_store::Conn| message::page_below(c, ConversationKey(1), None, 50, 65536);
+            let page = move |c: &mut am_store::Conn| {
+                message::page_below(c, ConversationKey(1), None, 50, 65536)
+            };
             match common::wait(store.read(page)) {
                 Ok(_) | Err(StoreError::NotFound) => {}
                 Err(error) => panic!("{error}"),
@@ -67,7 +69,8 @@ fn it_shrinks_again_after_a_long_reader() {
         common::wait(store.read(move |c| {
             am_store::user::count(c)?;
             let _ = entered.send(());
-            held.recv_timeout(PATIENCE).map_err(|e| StoreError::Internal(e.to_string()))
+            held.recv_timeout(PATIENCE)
+                .map_err(|e| StoreError::Internal(e.to_string()))
         }))
     });
     is_held.recv_timeout(PATIENCE).unwrap();

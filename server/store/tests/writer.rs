@@ -2,7 +2,9 @@
 
 mod common;
 
-use am_store::{AppendError, AppendRefusal, ConversationKey, StoreError, conversation, message, user, verify};
+use am_store::{
+    AppendError, AppendRefusal, ConversationKey, StoreError, conversation, message, user, verify,
+};
 use common::{Db, insert_user, named, text};
 use protocol::Timestamp;
 
@@ -12,15 +14,28 @@ fn entries_are_numbered_without_gaps_in_the_order_they_came() {
     let (user, agent, here) = db.pair();
     let there = db.direct(am_store::UserKey(user.key), am_store::AgentKey(agent.key));
     for n in 0..3000u64 {
-        db.offer(if n % 3 == 0 { there } else { here }, n, text(user, &format!("m{n}")));
+        db.offer(
+            if n % 3 == 0 { there } else { here },
+            n,
+            text(user, &format!("m{n}")),
+        );
     }
     let outcomes = db.outcomes(3000);
-    assert!(outcomes.iter().map(|o| o.tag).eq(0..3000), "outcomes come in order");
+    assert!(
+        outcomes.iter().map(|o| o.tag).eq(0..3000),
+        "outcomes come in order"
+    );
     for conversation in [here, there] {
-        let own: Vec<_> = outcomes.iter().filter(|o| o.conversation == conversation).collect();
+        let own: Vec<_> = outcomes
+            .iter()
+            .filter(|o| o.conversation == conversation)
+            .collect();
         let stored: Vec<_> = own.iter().map(|o| o.result.unwrap()).collect();
         assert!(stored.iter().map(|s| s.seq).eq(1..=own.len() as i64));
-        assert!(stored.windows(2).all(|w| w[0].created_at < w[1].created_at), "times rise on a clock that stands");
+        assert!(
+            stored.windows(2).all(|w| w[0].created_at < w[1].created_at),
+            "times rise on a clock that stands"
+        );
         assert!(stored.windows(2).all(|w| w[0].id < w[1].id));
     }
     assert_eq!(db.read(verify::check).unwrap(), vec![]);
@@ -49,9 +64,16 @@ fn a_repeat_gets_the_first_answer_and_stores_nothing() {
     db.offer(here, 1, named(user, "k", "hello"));
     db.offer(here, 2, named(user, "k", "hello"));
     db.offer(here, 3, named(agent, "k", "hello"));
-    let got: Vec<_> = db.outcomes(3).into_iter().map(|o| o.result.unwrap()).collect();
+    let got: Vec<_> = db
+        .outcomes(3)
+        .into_iter()
+        .map(|o| o.result.unwrap())
+        .collect();
     assert!(!got[0].replayed && got[1].replayed && !got[2].replayed);
-    assert_eq!((got[0].id, got[0].seq, got[0].created_at), (got[1].id, got[1].seq, got[1].created_at));
+    assert_eq!(
+        (got[0].id, got[0].seq, got[0].created_at),
+        (got[1].id, got[1].seq, got[1].created_at)
+    );
     assert_eq!(got[2].seq, 2, "the scope of a name is its sender");
     let db = db.reopen();
     let again = db.send(here, named(user, "k", "hello")).unwrap();
@@ -65,13 +87,29 @@ fn the_same_name_for_something_else_is_a_conflict() {
     let (user, agent, here) = db.pair();
     let there = db.direct(am_store::UserKey(user.key), am_store::AgentKey(agent.key));
     db.send(here, named(user, "k", "hello")).unwrap();
-    let with_metadata = am_store::NewEntry { metadata: Some("{}".into()), ..named(user, "k", "hello") };
-    let encrypted = am_store::NewEntry { kind: protocol::EntryKind::Encrypted, ..named(user, "k", "hello") };
-    assert_eq!(db.send(here, named(user, "k", "other")), Err(AppendError::Conflict));
-    assert_eq!(db.send(there, named(user, "k", "hello")), Err(AppendError::Conflict));
+    let with_metadata = am_store::NewEntry {
+        metadata: Some("{}".into()),
+        ..named(user, "k", "hello")
+    };
+    let encrypted = am_store::NewEntry {
+        kind: protocol::EntryKind::Encrypted,
+        ..named(user, "k", "hello")
+    };
+    assert_eq!(
+        db.send(here, named(user, "k", "other")),
+        Err(AppendError::Conflict)
+    );
+    assert_eq!(
+        db.send(there, named(user, "k", "hello")),
+        Err(AppendError::Conflict)
+    );
     assert_eq!(db.send(here, with_metadata), Err(AppendError::Conflict));
     assert_eq!(db.send(here, encrypted), Err(AppendError::Conflict));
-    assert_eq!(db.send(here, text(user, "next")).unwrap().seq, 2, "a refusal takes no number");
+    assert_eq!(
+        db.send(here, text(user, "next")).unwrap().seq,
+        2,
+        "a refusal takes no number"
+    );
 }
 
 #[test]
@@ -80,7 +118,10 @@ fn a_name_is_free_again_after_the_window() {
     let (user, _, here) = db.pair();
     db.send(here, named(user, "k", "hello")).unwrap();
     db.clock.advance_micros(59_000_000);
-    assert_eq!(db.send(here, named(user, "k", "other")), Err(AppendError::Conflict));
+    assert_eq!(
+        db.send(here, named(user, "k", "other")),
+        Err(AppendError::Conflict)
+    );
     db.clock.advance_micros(2_000_000);
     let fresh = db.send(here, named(user, "k", "other")).unwrap();
     assert_eq!((fresh.seq, fresh.replayed), (2, false));
@@ -111,8 +152,13 @@ fn a_failing_row_fails_alone_and_leaves_no_gap() {
             next += 1;
         }
     }
-    assert_eq!(db.read(verify::check).unwrap(), vec![], "no claim of a refused message stays");
-    db.write(|c| c.batch_execute("DROP TRIGGER refuse")).unwrap();
+    assert_eq!(
+        db.read(verify::check).unwrap(),
+        vec![],
+        "no claim of a refused message stays"
+    );
+    db.write(|c| c.batch_execute("DROP TRIGGER refuse"))
+        .unwrap();
     let retried = db.send(here, named(user, "k3", "boom")).unwrap();
     assert_eq!((retried.seq, retried.replayed), (next, false));
 }
@@ -160,10 +206,16 @@ fn a_reader_cannot_write() {
 fn an_unknown_conversation_refuses_and_a_deleted_one_too() {
     let db = Db::new();
     let (user, _, here) = db.pair();
-    assert_eq!(db.send(ConversationKey(99), text(user, "x")), Err(AppendError::NoSuchConversation));
+    assert_eq!(
+        db.send(ConversationKey(99), text(user, "x")),
+        Err(AppendError::NoSuchConversation)
+    );
     db.send(here, text(user, "x")).unwrap();
     db.write(move |c| conversation::delete(c, here)).unwrap();
-    assert_eq!(db.send(here, text(user, "y")), Err(AppendError::NoSuchConversation));
+    assert_eq!(
+        db.send(here, text(user, "y")),
+        Err(AppendError::NoSuchConversation)
+    );
     assert_eq!(db.read(verify::check).unwrap(), vec![]);
 }
 
@@ -171,8 +223,13 @@ fn an_unknown_conversation_refuses_and_a_deleted_one_too() {
 fn numbers_go_on_after_the_whole_log_was_removed() {
     let db = Db::new();
     let (user, _, here) = db.pair();
-    (0..5).for_each(|n| drop(db.send(here, text(user, &n.to_string())).unwrap()));
-    assert_eq!(db.write(move |c| message::remove_head(c, here, 5)).unwrap(), 5);
+    for n in 0..5 {
+        db.send(here, text(user, &n.to_string())).unwrap();
+    }
+    assert_eq!(
+        db.write(move |c| message::remove_head(c, here, 5)).unwrap(),
+        5
+    );
     assert_eq!(db.send(here, text(user, "next")).unwrap().seq, 6);
     let db = db.reopen();
     db.write(move |c| message::remove_head(c, here, 6)).unwrap();
@@ -190,9 +247,16 @@ fn what_was_acknowledged_survives_a_crash() {
     }
     let before = db.outcomes(500);
     let copy = db.crashed_copy();
-    let page = copy.read(move |c| message::page_above(c, here, 0, 1000, usize::MAX)).unwrap();
+    let page = copy
+        .read(move |c| message::page_above(c, here, 0, 1000, usize::MAX))
+        .unwrap();
     let acked = before.iter().map(|o| o.result.unwrap());
-    assert!(page.rows.iter().map(|r| (r.id, r.seq)).eq(acked.map(|s| (s.id, s.seq))));
+    assert!(
+        page.rows
+            .iter()
+            .map(|r| (r.id, r.seq))
+            .eq(acked.map(|s| (s.id, s.seq)))
+    );
     assert_eq!(copy.read(verify::check).unwrap(), vec![]);
     let members = copy.read(move |c| conversation::members(c, here)).unwrap();
     assert_eq!(members[0].read_seq, 500, "lazy read marks are found again");
@@ -206,12 +270,21 @@ fn dropping_the_store_finishes_its_queue() {
     let db = Db::new();
     let (user, _, here) = db.pair();
     (0..300).for_each(|n| db.offer(here, n, text(user, "x")));
-    let Db { store, outcomes, config, folder, .. } = db;
+    let Db {
+        store,
+        outcomes,
+        config,
+        folder,
+        ..
+    } = db;
     drop(store);
     assert_eq!(outcomes.iter().flatten().count(), 300);
     let mut again = Db::open(config);
     again.folder = folder;
-    assert_eq!(again.read(move |c| message::last_seq(c, here)).unwrap(), 300);
+    assert_eq!(
+        again.read(move |c| message::last_seq(c, here)).unwrap(),
+        300
+    );
 }
 
 #[test]
@@ -220,8 +293,11 @@ fn a_closed_store_says_so() {
     let (user, _, here) = db.pair();
     db.store.close();
     db.store.close();
-    let append =
-        am_store::Append { conversation: here, tag: 0, entry: std::sync::Arc::new(text(user, "late")) };
+    let append = am_store::Append {
+        conversation: here,
+        tag: 0,
+        entry: std::sync::Arc::new(text(user, "late")),
+    };
     assert_eq!(db.store.append(append), Err(AppendRefusal::Closed));
     assert_eq!(db.write(|c| user::count(c)), Err(StoreError::Closed));
     assert_eq!(db.read(|c| user::count(c)), Err(StoreError::Closed));

@@ -1,11 +1,15 @@
 //! What the store's tests share: a temporary database, a sink that can be waited on, and
 //! short words for people, agents and their conversations.
-#![allow(dead_code, unreachable_pub, reason = "a module of each test binary, which uses some of it")]
+#![allow(
+    dead_code,
+    unreachable_pub,
+    reason = "a module of each test binary, which uses some of it"
+)]
 
 use am_store::{
-    AgentFields, AgentKey, Append, BatchPermit, Clock, CommitSink, Conn, ConversationKey, FakeClock, NewDirect,
-    NewEntry, NewUser, Outcome, Overwrite, Principal, Role, Store, StoreConfig, StoreError, Stored, UserKey,
-    agent, conversation, random_id, user,
+    AgentFields, AgentKey, Append, BatchPermit, Clock, CommitSink, Conn, ConversationKey,
+    FakeClock, NewDirect, NewEntry, NewUser, Outcome, Overwrite, Principal, Role, Store,
+    StoreConfig, StoreError, Stored, UserKey, agent, conversation, random_id, user,
 };
 use crossbeam_channel::{Receiver, Sender, unbounded};
 use protocol::{AgentId, ClientMsgId, ConversationId, EntryKind, Timestamp, UserId};
@@ -58,9 +62,19 @@ impl Db {
     pub fn open(config: StoreConfig) -> Self {
         let clock = Arc::new(FakeClock::at(NEW_YEAR));
         let (send, outcomes) = unbounded();
-        let store =
-            Store::open(config.clone(), Arc::clone(&clock) as Arc<dyn Clock>, Arc::new(Sink(send))).unwrap();
-        Self { store, outcomes, clock, config, folder: None }
+        let store = Store::open(
+            config.clone(),
+            Arc::clone(&clock) as Arc<dyn Clock>,
+            Arc::new(Sink(send)),
+        )
+        .unwrap();
+        Self {
+            store,
+            outcomes,
+            clock,
+            config,
+            folder: None,
+        }
     }
 
     /// Closes, and opens the same file again.
@@ -101,27 +115,38 @@ impl Db {
 
     pub fn user(&self, name: &str) -> UserKey {
         let name = name.to_owned();
-        self.write(move |conn| Ok(insert_user(conn, &name)?.key)).unwrap()
+        self.write(move |conn| Ok(insert_user(conn, &name)?.key))
+            .unwrap()
     }
 
     pub fn agent(&self, id: &str) -> AgentKey {
         let id = AgentId::parse(id).unwrap();
-        let made = self.write(move |conn| agent::upsert(conn, &id, AgentFields::default(), Overwrite::All));
+        let made = self
+            .write(move |conn| agent::upsert(conn, &id, AgentFields::default(), Overwrite::All));
         made.unwrap().0.key
     }
 
     pub fn direct(&self, user: UserKey, agent: AgentKey) -> ConversationKey {
-        self.write(move |conn| Ok(conversation::create_direct(conn, new_direct(user, agent))?.key)).unwrap()
+        self.write(move |conn| Ok(conversation::create_direct(conn, new_direct(user, agent))?.key))
+            .unwrap()
     }
 
     /// A user, an agent, and their conversation.
     pub fn pair(&self) -> (Principal, Principal, ConversationKey) {
         let (user, agent) = (self.user("ada"), self.agent("bot"));
-        (Principal::user(user), Principal::agent(agent), self.direct(user, agent))
+        (
+            Principal::user(user),
+            Principal::agent(agent),
+            self.direct(user, agent),
+        )
     }
 
     pub fn offer(&self, conversation: ConversationKey, tag: u64, entry: NewEntry) {
-        let append = Append { conversation, tag, entry: Arc::new(entry) };
+        let append = Append {
+            conversation,
+            tag,
+            entry: Arc::new(entry),
+        };
         while self.store.append(append.clone()).is_err() {
             std::thread::yield_now();
         }
@@ -131,33 +156,56 @@ impl Db {
     pub fn outcomes(&self, count: usize) -> Vec<Outcome> {
         let mut all = Vec::new();
         while all.len() < count {
-            all.extend(self.outcomes.recv_timeout(PATIENCE).expect("outcomes in time"));
+            all.extend(
+                self.outcomes
+                    .recv_timeout(PATIENCE)
+                    .expect("outcomes in time"),
+            );
         }
         assert_eq!(all.len(), count, "no more outcomes than appends");
         all
     }
 
     /// Sends one and waits for it.
-    pub fn send(&self, conversation: ConversationKey, entry: NewEntry) -> Result<Stored, am_store::AppendError> {
+    pub fn send(
+        &self,
+        conversation: ConversationKey,
+        entry: NewEntry,
+    ) -> Result<Stored, am_store::AppendError> {
         self.offer(conversation, 0, entry);
         self.outcomes(1).remove(0).result
     }
 }
 
 pub fn wait<F: Future>(future: F) -> F::Output {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
-    runtime.block_on(async { tokio::time::timeout(PATIENCE, future).await }).expect("an answer in time")
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .build()
+        .unwrap();
+    runtime
+        .block_on(async { tokio::time::timeout(PATIENCE, future).await })
+        .expect("an answer in time")
 }
 
 pub fn insert_user(conn: &mut Conn, name: &str) -> Result<am_store::UserRow, StoreError> {
     let public_id = UserId::parse(random_id("user_")?).unwrap();
-    let new = NewUser { public_id, username: name.into(), password_hash: "hash".into(), role: Role::Member };
+    let new = NewUser {
+        public_id,
+        username: name.into(),
+        password_hash: "hash".into(),
+        role: Role::Member,
+    };
     user::insert(conn, new)
 }
 
 pub fn new_direct(user: UserKey, agent: AgentKey) -> NewDirect {
     let public_id = ConversationId::parse(random_id("conv_").unwrap()).unwrap();
-    NewDirect { public_id, user, agent, title: None }
+    NewDirect {
+        public_id,
+        user,
+        agent,
+        title: None,
+    }
 }
 
 pub fn text(sender: Principal, content: &str) -> NewEntry {
@@ -172,5 +220,8 @@ pub fn text(sender: Principal, content: &str) -> NewEntry {
 }
 
 pub fn named(sender: Principal, name: &str, content: &str) -> NewEntry {
-    NewEntry { client_msg_id: Some(ClientMsgId::parse(name.to_owned()).unwrap()), ..text(sender, content) }
+    NewEntry {
+        client_msg_id: Some(ClientMsgId::parse(name.to_owned()).unwrap()),
+        ..text(sender, content)
+    }
 }
