@@ -130,7 +130,11 @@ mod tests {
         let mut seen = HashSet::new();
         for code in ErrorCode::ALL {
             assert!(seen.insert(code.as_str()), "{code} twice");
-            assert!(code.as_str().chars().all(|c| c.is_ascii_lowercase() || c == '_'));
+            assert!(
+                code.as_str()
+                    .chars()
+                    .all(|c| c.is_ascii_lowercase() || c == '_')
+            );
             assert!(!code.sentence().is_empty() && !code.sentence().ends_with('.'));
             assert!((400..600).contains(&code.http_status()));
             let json = serde_json::to_string(code).unwrap();

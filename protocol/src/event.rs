@@ -1,7 +1,9 @@
 //! What the server has to say over a socket, whatever the dialect. Dialects turn an event into
 //! frames; see `messenger::encode`.
 
-use crate::{AgentId, ClientMsgId, ConversationId, ErrorCode, MessageId, Party, Position, Timestamp, UserId};
+use crate::{
+    AgentId, ClientMsgId, ConversationId, ErrorCode, MessageId, Party, Position, Timestamp, UserId,
+};
 use bytestring::ByteString;
 use std::collections::BTreeMap;
 
@@ -77,6 +79,8 @@ pub enum Event {
     Connected(Connected),
     /// A durable entry, live or replayed.
     Entry(std::sync::Arc<Entry>),
+    /// A durable change of what was said before, live or replayed.
+    Changed(Change),
     /// To the sender: its message is stored.
     Sent(Sent),
     /// Somebody is writing, or has stopped.
@@ -170,6 +174,53 @@ pub enum Event {
     },
 }
 
+/// What a change did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ChangeKind {
+    /// A message's text.
+    Edit,
+    /// A message was deleted.
+    Delete,
+    /// A reaction came or went.
+    Reaction,
+    /// A member came, went or changed role.
+    Membership,
+    /// The conversation's own fields.
+    Conversation,
+}
+
+impl ChangeKind {
+    /// The word on the wire.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Edit => "edit",
+            Self::Delete => "delete",
+            Self::Reaction => "reaction",
+            Self::Membership => "membership",
+            Self::Conversation => "conversation",
+        }
+    }
+}
+
+/// One place in a conversation's list of changes, gap-free from 1.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Change {
+    /// Whose.
+    pub conversation: ConversationId,
+    /// Its place.
+    pub rev: i64,
+    /// What it did.
+    pub kind: ChangeKind,
+    /// The entry it names.
+    pub message: Option<MessageId>,
+    /// That entry's place.
+    pub message_seq: Option<i64>,
+    /// A JSON object as text, by kind.
+    pub payload: Option<ByteString>,
+    /// When.
+    pub at: Timestamp,
+}
+
 /// The welcome.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Connected {
@@ -225,6 +276,12 @@ impl Refusal {
 
     /// A refusal with a more precise sentence (lower case, no full stop, no secrets).
     pub fn because(code: ErrorCode, sentence: impl Into<ByteString>) -> Self {
-        Self { code, sentence: sentence.into(), conversation: None, client_msg_id: None, retry_after: None }
+        Self {
+            code,
+            sentence: sentence.into(),
+            conversation: None,
+            client_msg_id: None,
+            retry_after: None,
+        }
     }
 }

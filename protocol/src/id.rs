@@ -42,7 +42,10 @@ impl MessageId {
         for byte in digits.bytes() {
             let lower = byte.to_ascii_lowercase();
             let digit = BASE32.iter().position(|b| *b == lower).ok_or(WRONG)?;
-            number = number.checked_mul(32).and_then(|n| n.checked_add(digit as u64)).ok_or(WRONG)?;
+            number = number
+                .checked_mul(32)
+                .and_then(|n| n.checked_add(digit as u64))
+                .ok_or(WRONG)?;
         }
         i64::try_from(number).map(Self).map_err(|_| WRONG)
     }
@@ -123,23 +126,49 @@ macro_rules! text_id {
 /// Imported ids keep their old text, so any short printable ASCII word is well-formed.
 fn public_id(text: &str) -> Result<(), InvalidId> {
     let well_formed = (1..=128).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic());
-    if well_formed { Ok(()) } else { Err(InvalidId("an id is 1 to 128 printable ASCII characters")) }
+    if well_formed {
+        Ok(())
+    } else {
+        Err(InvalidId("an id is 1 to 128 printable ASCII characters"))
+    }
 }
 
 fn agent_id(text: &str) -> Result<(), InvalidId> {
-    let allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b':' | b'@' | b'-');
-    let well_formed = (1..=limits::AGENT_ID_CHARS).contains(&text.len()) && text.bytes().all(allowed);
-    if well_formed { Ok(()) } else { Err(InvalidId("agent_id must be 1 to 128 characters of A-Z a-z 0-9 . _ : @ -")) }
+    let allowed =
+        |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b':' | b'@' | b'-');
+    let well_formed =
+        (1..=limits::AGENT_ID_CHARS).contains(&text.len()) && text.bytes().all(allowed);
+    if well_formed {
+        Ok(())
+    } else {
+        Err(InvalidId(
+            "agent_id must be 1 to 128 characters of A-Z a-z 0-9 . _ : @ -",
+        ))
+    }
 }
 
 fn device_id(text: &str) -> Result<(), InvalidId> {
-    let well_formed = (1..=limits::DEVICE_ID_BYTES).contains(&text.len()) && !text.chars().any(char::is_control);
-    if well_formed { Ok(()) } else { Err(InvalidId("device_id must be 1 to 128 bytes without control characters")) }
+    let well_formed =
+        (1..=limits::DEVICE_ID_BYTES).contains(&text.len()) && !text.chars().any(char::is_control);
+    if well_formed {
+        Ok(())
+    } else {
+        Err(InvalidId(
+            "device_id must be 1 to 128 bytes without control characters",
+        ))
+    }
 }
 
 fn client_msg_id(text: &str) -> Result<(), InvalidId> {
-    let well_formed = (1..=limits::CLIENT_MSG_ID_BYTES).contains(&text.len()) && !text.chars().any(char::is_control);
-    if well_formed { Ok(()) } else { Err(InvalidId("client_msg_id must be 1 to 128 bytes without control characters")) }
+    let well_formed = (1..=limits::CLIENT_MSG_ID_BYTES).contains(&text.len())
+        && !text.chars().any(char::is_control);
+    if well_formed {
+        Ok(())
+    } else {
+        Err(InvalidId(
+            "client_msg_id must be 1 to 128 bytes without control characters",
+        ))
+    }
 }
 
 text_id!(

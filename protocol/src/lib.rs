@@ -16,7 +16,7 @@ pub mod time;
 pub use close::CloseCode;
 pub use command::{Command, Position, Send, Target};
 pub use error::ErrorCode;
-pub use event::{Entry, EntryKind, Event};
+pub use event::{ChangeKind, Entry, EntryKind, Event};
 pub use id::{AgentId, ClientMsgId, ConversationId, DeviceId, InvalidId, MessageId, UserId};
 pub use principal::{Party, PrincipalKind};
 pub use time::Timestamp;

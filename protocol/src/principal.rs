@@ -55,6 +55,9 @@ pub struct Party {
 impl Party {
     /// A party of `kind` known as `id`.
     pub fn new(kind: PrincipalKind, id: impl Into<bytestring::ByteString>) -> Self {
-        Self { kind, id: id.into() }
+        Self {
+            kind,
+            id: id.into(),
+        }
     }
 }

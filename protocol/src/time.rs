@@ -73,7 +73,10 @@ mod tests {
         let at = Timestamp::from_micros(1_763_683_200_000_001);
         assert_eq!(at.to_string(), "2025-11-21T00:00:00.000001Z");
         assert_eq!(Timestamp::parse(&at.to_string()), Some(at));
-        assert_eq!(Timestamp::parse("2025-11-21T01:00:00.000001+01:00"), Some(at));
+        assert_eq!(
+            Timestamp::parse("2025-11-21T01:00:00.000001+01:00"),
+            Some(at)
+        );
         assert_eq!(Timestamp::parse("yesterday"), None);
     }
 }

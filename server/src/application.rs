@@ -1,0 +1,234 @@
+//! Builds everything in one place, knows the port, and stops in order.
+
+mod gauges;
+mod health;
+mod serve;
+
+use crate::agent::AgentDeps;
+use crate::auth::{Auth, AuthConfig, Secrets};
+use crate::bus::{BatchPermits, LocalBus, Outlet};
+use crate::config::{Config, LimitSettings, Synchronous};
+use crate::conversation::Deps;
+use crate::limits::connections::Caps;
+use crate::limits::{Connections, Proxies, Takeovers};
+use crate::mailbox::post;
+use crate::metrics::{Metrics, install_panic_hook};
+use crate::node::Node;
+use crate::registry::{Directory, Hubs, PositionBook, Registry, Revoke, Waiters};
+use crate::shutdown;
+use actix::{Actor, Addr};
+use actix_rt::Arbiter;
+use actix_web::dev::ServerHandle;
+use anyhow::Context;
+use std::net::{SocketAddr, TcpListener};
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use store::{Clock, Store, StoreConfig};
+
+/// Conversation and agent actors live on this many threads: the writer is the limit long before
+/// they are.
+const CONVERSATION_ARBITERS: usize = 1;
+
+/// A running server.
+pub struct Application {
+    node: Arc<Node>,
+    batches: Arc<BatchPermits>,
+    address: SocketAddr,
+    admin_address: Option<SocketAddr>,
+    servers: Vec<ServerHandle>,
+    arbiters: Vec<Arbiter>,
+    secrets: Secrets,
+}
+
+impl Application {
+    /// Opens the store, starts the actors, binds and serves. When this returns, the port answers.
+    pub async fn start(config: Config, clock: Arc<dyn Clock>) -> anyhow::Result<Self> {
+        let metrics = Arc::new(Metrics::new().context("metrics")?);
+        install_panic_hook(Arc::clone(&metrics));
+        let secrets = Secrets::load(&config.auth, &config.server.data_dir)?;
+        let listener = TcpListener::bind((config.server.host.as_str(), config.server.port))
+            .with_context(|| {
+                format!(
+                    "cannot listen on {}:{}",
+                    config.server.host, config.server.port
+                )
+            })?;
+        let admin_listener = bind_admin(&config)?;
+        let address = listener.local_addr()?;
+        let admin_address = admin_listener
+            .as_ref()
+            .map(TcpListener::local_addr)
+            .transpose()?;
+
+        let directory = Arc::new(Directory::default());
+        let batches = BatchPermits::new(protocol::limits::BATCH_PERMITS);
+        let bus = LocalBus::new(Arc::clone(&directory));
+        let outlet = Outlet::new(Arc::clone(&batches), Arc::clone(&bus) as _);
+        let store = Store::open(store_config(&config)?, Arc::clone(&clock), Arc::new(outlet))?;
+        let auth = Auth::new(
+            auth_config(&config, &secrets),
+            store.clone(),
+            Arc::clone(&clock),
+        )?;
+
+        let arbiters: Vec<Arbiter> = (0..CONVERSATION_ARBITERS).map(|_| Arbiter::new()).collect();
+        let hubs = Arc::new(Hubs::default());
+        let waiters = Arc::new(Waiters::default());
+        let deps = Deps {
+            store: store.clone(),
+            directory: Arc::clone(&directory),
+            hubs: Arc::clone(&hubs),
+            waiters: Arc::clone(&waiters),
+            metrics: Arc::clone(&metrics),
+        };
+        let registry = start_registry(&arbiters, deps)?;
+        bus.serve(registry.clone());
+
+        let node = Arc::new(Node {
+            heartbeat: config.agents.heartbeat(),
+            sockets: Connections::new(caps(&config.limits), config.limits.enforcement()),
+            takeovers: Takeovers::new(config.limits.enforcement()),
+            config,
+            clock,
+            store,
+            auth,
+            directory,
+            registry,
+            hubs,
+            positions: PositionBook::default(),
+            waiters,
+            metrics,
+            devices: dashmap::DashMap::new(),
+            draining: AtomicBool::new(false),
+        });
+        gauges::keep(&node, &batches);
+        follow_revocations(&node);
+        shutdown::sweep_now_and_then(&node);
+        let servers = serve::all(&node, listener, admin_listener)?;
+        Ok(Self {
+            node,
+            batches,
+            address,
+            admin_address,
+            servers,
+            arbiters,
+            secrets,
+        })
+    }
+
+    /// Where people and agents reach it.
+    pub const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Where metrics are, if anywhere.
+    pub const fn admin_address(&self) -> Option<SocketAddr> {
+        self.admin_address
+    }
+
+    /// The secrets, for the lines that main prints.
+    pub const fn secrets(&self) -> &Secrets {
+        &self.secrets
+    }
+
+    /// What this process is made of.
+    pub const fn node(&self) -> &Arc<Node> {
+        &self.node
+    }
+
+    /// Stops in order: no new sockets, sockets told, queue finished, log flushed.
+    pub async fn stop(self) {
+        shutdown::drain(&self.node, &self.batches, &self.servers).await;
+        for arbiter in &self.arbiters {
+            arbiter.stop();
+        }
+    }
+}
+
+fn bind_admin(config: &Config) -> anyhow::Result<Option<TcpListener>> {
+    let address = config.server.admin_address().with_context(|| {
+        format!(
+            "ADMIN_LISTEN is {:?}, not an address such as 127.0.0.1:9464",
+            config.server.admin_listen
+        )
+    })?;
+    let Some(address) = address else {
+        return Ok(None);
+    };
+    match TcpListener::bind(address) {
+        Ok(listener) => Ok(Some(listener)),
+        // A second server on one machine must not fail for its metrics.
+        Err(error) => {
+            tracing::warn!(%address, %error, "no metrics: the admin listener cannot be bound (ADMIN_LISTEN)");
+            Ok(None)
+        }
+    }
+}
+
+fn store_config(config: &Config) -> anyhow::Result<StoreConfig> {
+    let file = config.database.file(&config.server.data_dir);
+    if let Some(folder) = file
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty())
+    {
+        std::fs::create_dir_all(folder)
+            .with_context(|| format!("cannot make {}", folder.display()))?;
+    }
+    Ok(StoreConfig {
+        synchronous: match config.database.synchronous {
+            Synchronous::Full => store::Synchronous::Full,
+            Synchronous::Normal => store::Synchronous::Normal,
+        },
+        wal_limit_bytes: config.database.wal_limit,
+        node: config.server.node_id,
+        dedupe_window_s: config.database.dedupe_window.as_secs() as i64,
+        ..StoreConfig::at(file)
+    })
+}
+
+fn auth_config(config: &Config, secrets: &Secrets) -> AuthConfig {
+    let limited = !config.limits.rate_limit_disabled;
+    AuthConfig {
+        secrets: secrets.clone(),
+        jwt_ttl: config.auth.jwt_ttl,
+        registration: config.auth.registration(),
+        agent_auth: config.auth.agent_auth,
+        attempts_per_minute: NonZeroU32::new(config.limits.auth_rate_limit).filter(|_| limited),
+    }
+}
+
+const fn caps(limits: &LimitSettings) -> Caps {
+    Caps {
+        per_address: limits.max_sockets_per_address,
+        total: limits.max_sockets,
+    }
+}
+
+fn start_registry(arbiters: &[Arbiter], deps: Deps) -> anyhow::Result<Addr<Registry>> {
+    let handles: Vec<_> = arbiters.iter().map(Arbiter::handle).collect();
+    let agent_deps = AgentDeps {
+        store: deps.store.clone(),
+        directory: Arc::clone(&deps.directory),
+        hubs: Arc::clone(&deps.hubs),
+    };
+    let first = handles.first().context("no arbiter")?.clone();
+    Ok(Registry::start_in_arbiter(&first, move |_| {
+        Registry::new(deps, agent_deps, handles)
+    }))
+}
+
+/// Ends the sockets of logins that end.
+fn follow_revocations(node: &Arc<Node>) {
+    let (registry, mut revoked) = (node.registry.clone(), node.auth.revocations());
+    actix_rt::spawn(async move {
+        while let Ok(sid) = revoked.recv().await {
+            post(&registry, Revoke { sid });
+        }
+    });
+}
+
+/// The proxies that the settings name; they were checked when they were parsed.
+fn proxies(config: &Config) -> anyhow::Result<Proxies> {
+    Proxies::parse(&config.server.trusted_proxies).map_err(anyhow::Error::msg)
+}

@@ -1,0 +1,69 @@
+//! What this process is made of, as its doors and sessions see it: handles, no logic.
+
+use crate::auth::Auth;
+use crate::config::Config;
+use crate::limits::{Connections, Takeovers};
+use crate::metrics::Metrics;
+use crate::registry::{Directory, Hubs, PositionBook, Registry, Waiters};
+use actix::Addr;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+use store::{Clock, Store};
+
+/// Whether and how agents' signs of life are watched.
+#[derive(Debug, Clone, Copy)]
+pub struct Heartbeat {
+    /// Somebody watches.
+    pub enabled: bool,
+    /// How often agents should show life.
+    pub interval: Duration,
+    /// When they count as gone.
+    pub timeout: Duration,
+}
+
+impl Heartbeat {
+    /// Seconds between heartbeats, where somebody watches.
+    pub fn monitored_interval_s(&self) -> Option<u64> {
+        self.enabled.then(|| self.interval.as_secs())
+    }
+
+    /// The timeout, where somebody watches.
+    pub fn monitored_timeout(&self) -> Option<Duration> {
+        self.enabled.then_some(self.timeout)
+    }
+}
+
+/// Handles on everything that doors and sessions use.
+pub struct Node {
+    /// Settings.
+    pub config: Config,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// The log.
+    pub store: Store,
+    /// Who is asking.
+    pub auth: Auth,
+    /// Who is where.
+    pub directory: Arc<Directory>,
+    /// Starts, finds, retires.
+    pub registry: Addr<Registry>,
+    /// The workers.
+    pub hubs: Arc<Hubs>,
+    /// What sockets have confirmed.
+    pub positions: PositionBook,
+    /// Long polls.
+    pub waiters: Arc<Waiters>,
+    /// Counters.
+    pub metrics: Arc<Metrics>,
+    /// Signs of life of agents.
+    pub heartbeat: Heartbeat,
+    /// Live sockets per address.
+    pub sockets: Connections,
+    /// How often an agent may take over its own live socket.
+    pub takeovers: Takeovers,
+    /// Devices that HTTP callers use.
+    pub devices: dashmap::DashMap<(store::Principal, String), store::DeviceKey>,
+    /// The server stops.
+    pub draining: AtomicBool,
+}

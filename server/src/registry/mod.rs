@@ -1,0 +1,16 @@
+//! Who is where. The registry actor starts, finds and retires conversations and agents and enters
+//! sessions; it is the only writer of the [`Directory`], which everyone reads directly.
+
+mod actor;
+mod directory;
+mod hubs;
+mod messages;
+mod positions;
+mod waiters;
+
+pub use actor::Registry;
+pub use directory::{Directory, Live};
+pub use hubs::Hubs;
+pub use messages::{Asker, Attach, Detach, Drain, Locate, Orphaned, Retired, Revoke};
+pub use positions::PositionBook;
+pub use waiters::{WaitOn, Waiter, Waiters};
