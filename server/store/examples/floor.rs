@@ -4,13 +4,8 @@
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let folder = std::env::args().nth(1).unwrap_or_else(|| ".".into());
     println!(
-<<<<<<< HEAD
         "{:>6} {:>6} {:>12} {:>10} {:>9} {:>9} {:>9}",
         "batch", "keyed", "rows/s", "cpu us/row", "commits", "restarts", "stall ms"
-=======
-        "{:>6} {:>6} {:>12} {:>10} {:>9}",
-        "batch", "keyed", "rows/s", "cpu us/row", "commits"
->>>>>>> main
     );
     for (batch, keyed) in [
         (64, false),
@@ -29,17 +24,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         let result = run(&path, 300_000, batch, 1000, 128)?;
         let cpu = (cpu_seconds() - before) * 1e6 / result.rows as f64;
         println!(
-<<<<<<< HEAD
             "{batch:>6} {keyed:>6} {:>12.0} {cpu:>10.1} {:>9} {:>9} {:>9.1}",
             result.rows_per_second(),
             result.commits,
             result.wal_restarts,
             result.checkpoint_stall_us as f64 / 1000.0
-=======
-            "{batch:>6} {keyed:>6} {:>12.0} {cpu:>10.1} {:>9}",
-            result.rows_per_second(),
-            result.commits
->>>>>>> main
         );
         for suffix in ["", "-wal", "-shm", ".lock"] {
             let mut name = path.clone().into_os_string();

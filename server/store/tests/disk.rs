@@ -1,5 +1,11 @@
 //! A disk that fails: whole batches are refused, nothing is acknowledged that is not stored,
 //! and the writer works again when the disk does.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "helpers of tests too"
+)]
 
 mod common;
 

@@ -1,5 +1,11 @@
 //! Opening: what is refused, with which sentence, and that nothing is written to what is not
 //! ours.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "helpers of tests too"
+)]
 
 mod common;
 

@@ -1,4 +1,10 @@
 //! Positions and devices: never backwards, where a new device starts, how many there may be.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "helpers of tests too"
+)]
 
 mod common;
 

@@ -1,5 +1,12 @@
 //! One walk through all nouns. It knows no backend: what opens the store is an argument, so
 //! that a second database tells the same story.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::too_many_lines,
+    reason = "a story is long and all test"
+)]
 
 mod common;
 

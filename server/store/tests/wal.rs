@@ -1,4 +1,10 @@
 //! The size of the WAL is bounded, with readers and without.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "helpers of tests too"
+)]
 
 mod common;
 

@@ -1,4 +1,10 @@
 //! The writer: order, repeats, rows that fail, what a crash leaves.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "helpers of tests too"
+)]
 
 mod common;
 
@@ -299,6 +305,6 @@ fn a_closed_store_says_so() {
         entry: std::sync::Arc::new(text(user, "late")),
     };
     assert_eq!(db.store.append(append), Err(AppendRefusal::Closed));
-    assert_eq!(db.write(|c| user::count(c)), Err(StoreError::Closed));
-    assert_eq!(db.read(|c| user::count(c)), Err(StoreError::Closed));
+    assert_eq!(db.write(user::count), Err(StoreError::Closed));
+    assert_eq!(db.read(user::count), Err(StoreError::Closed));
 }
