@@ -4,8 +4,8 @@
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let folder = std::env::args().nth(1).unwrap_or_else(|| ".".into());
     println!(
-        "{:>6} {:>6} {:>12} {:>10} {:>9}",
-        "batch", "keyed", "rows/s", "cpu us/row", "commits"
+        "{:>6} {:>6} {:>12} {:>10} {:>9} {:>9} {:>9}",
+        "batch", "keyed", "rows/s", "cpu us/row", "commits", "restarts", "stall ms"
     );
     for (batch, keyed) in [
         (64, false),
@@ -24,9 +24,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         let result = run(&path, 300_000, batch, 1000, 128)?;
         let cpu = (cpu_seconds() - before) * 1e6 / result.rows as f64;
         println!(
-            "{batch:>6} {keyed:>6} {:>12.0} {cpu:>10.1} {:>9}",
+            "{batch:>6} {keyed:>6} {:>12.0} {cpu:>10.1} {:>9} {:>9} {:>9.1}",
             result.rows_per_second(),
-            result.commits
+            result.commits,
+            result.wal_restarts,
+            result.checkpoint_stall_us as f64 / 1000.0
         );
         for suffix in ["", "-wal", "-shm", ".lock"] {
             let mut name = path.clone().into_os_string();

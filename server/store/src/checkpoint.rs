@@ -25,7 +25,7 @@ const FEW: i64 = 256;
 /// The pause between two passes beside the writer.
 const PAUSE: Duration = Duration::from_millis(10);
 /// The pause after a restart that readers prevented.
-const RETRY: Duration = Duration::from_millis(100);
+const RETRY: Duration = Duration::from_millis(50);
 
 #[derive(QueryableByName, Debug, Clone, Copy)]
 struct Progress {

@@ -25,6 +25,10 @@ pub struct FloorResult {
     pub seconds: f64,
     /// Transactions.
     pub commits: u64,
+    /// Times the WAL was restarted.
+    pub wal_restarts: u64,
+    /// What the restarts took in all, microseconds.
+    pub checkpoint_stall_us: u64,
 }
 
 impl FloorResult {
@@ -95,7 +99,7 @@ fn measure(
     let mut writer = Writer::new(config, clock, sink, Arc::clone(&meters), conn, checkpoints)
         .map_err(internal)?;
     let (sender, keys) = prepare(&mut writer, conversations.max(1))?;
-    let before = meters.read(0, 0).batches;
+    let before = meters.read(0, 0);
     let start = Instant::now();
     let mut done = 0;
     while done < rows {
@@ -104,7 +108,7 @@ fn measure(
         done += group;
     }
     let seconds = start.elapsed().as_secs_f64();
-    let commits = meters.read(0, 0).batches - before;
+    let after = meters.read(0, 0);
     let stored = count.0.load(Ordering::Relaxed);
     if stored != rows as u64 {
         return Err(StoreError::Internal(format!(
@@ -114,7 +118,9 @@ fn measure(
     Ok(FloorResult {
         rows: stored,
         seconds,
-        commits,
+        commits: after.batches - before.batches,
+        wal_restarts: after.wal_restarts - before.wal_restarts,
+        checkpoint_stall_us: after.checkpoint_stall_us - before.checkpoint_stall_us,
     })
 }
 

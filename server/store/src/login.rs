@@ -42,13 +42,13 @@ pub struct LoginRow {
 
 type Columns = (String, i64, Option<i64>, i64, i64, i64, Option<i64>);
 
-fn row((sid, user, device, created, used, expires, revoked): Columns) -> LoginRow {
+fn row((sid, user, device, created, touched, expires, revoked): Columns) -> LoginRow {
     LoginRow {
         sid,
         user: UserKey(user),
         device: device.map(DeviceKey),
         created_at: Timestamp::from_micros(created),
-        used_at: Timestamp::from_micros(used),
+        used_at: Timestamp::from_micros(touched),
         expires_at: Timestamp::from_micros(expires),
         revoked_at: revoked.map(Timestamp::from_micros),
     }

@@ -278,9 +278,9 @@ pub fn seq_at(
             .first(&mut conn.db)
             .optional()?;
         if stored.is_some_and(|stored| stored <= at.micros()) {
-            below = middle
+            below = middle;
         } else {
-            above = middle
+            above = middle;
         }
     }
     Ok(below)

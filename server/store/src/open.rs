@@ -121,12 +121,13 @@ pub(crate) enum Contents {
     Ours(Vec<String>),
 }
 
+const TABLES: &str = "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'";
+
 /// Looks at what is in the database without writing.
 pub(crate) fn inspect(conn: &mut SqliteConnection, path: &Path) -> Result<Contents, OpenError> {
     let said = |error: diesel::result::Error| OpenError::from_text(path, &error.to_string());
     conn.batch_execute("PRAGMA busy_timeout = 1000;")
         .map_err(said)?;
-    const TABLES: &str = "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'";
     let tables: Vec<Named> = diesel::sql_query(TABLES).load(conn).map_err(said)?;
     let has = |name: &str| tables.iter().any(|table| table.name == name);
     if tables

@@ -141,9 +141,8 @@ fn read(conn: &mut Conn, call: &mut dyn Call) -> Result<(), StoreError> {
     let ran = call.run(conn);
     let ended = conn.db.batch_execute("ROLLBACK");
     match (ran, ended) {
-        (_, Ok(())) => Ok(()),
-        // The closure's own error says more.
-        (Err(_), Err(_)) => Ok(()),
         (Ok(()), Err(error)) => Err(error.into()),
+        // The closure's own error says more.
+        _ => Ok(()),
     }
 }

@@ -35,6 +35,7 @@ struct Inner {
 impl Store {
     /// Creates the file if it is absent (its folder must exist), takes the lock beside it,
     /// refuses what is not ours, brings the schema up to date and starts the threads. Blocks.
+    #[expect(clippy::needless_pass_by_value, reason = "the threads keep them")]
     pub fn open(
         config: StoreConfig,
         clock: Arc<dyn Clock>,

@@ -68,6 +68,10 @@ fn row(
     })
 }
 
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "as the other nouns take what they insert"
+)]
 /// Inserts a user; [`StoreError::Conflict`] if the name or the id is taken.
 pub fn insert(conn: &mut Conn, new: NewUser) -> Result<UserRow, StoreError> {
     let now = conn.now();

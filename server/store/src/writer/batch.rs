@@ -75,10 +75,15 @@ where
     }
 }
 
-/// Neighbouring appends are one step, because they share a savepoint.
-#[derive(Debug, Clone)]
+/// Collapsed positions.
+pub(crate) type Positions = HashMap<(DeviceKey, ConversationKey), Position>;
+
+/// Neighbouring appends are one step, because they share a savepoint. Positions wait for the
+/// next closure, which must see them, or for the end.
+#[derive(Debug)]
 pub(crate) enum Step {
     Appends(Range<usize>),
+    Positions(Positions),
     Call(usize),
 }
 
@@ -89,7 +94,8 @@ pub(crate) struct Batch {
     pub(crate) appends: Vec<Append>,
     pub(crate) results: Vec<Result<Stored, AppendError>>,
     pub(crate) calls: Vec<Box<dyn Call>>,
-    pub(crate) positions: HashMap<(DeviceKey, ConversationKey), Position>,
+    /// Since the last closure.
+    pub(crate) positions: Positions,
     jobs: usize,
 }
 
@@ -104,6 +110,10 @@ impl Batch {
         match job {
             Job::Append(append) => self.push_append(append),
             Job::Call(call) => {
+                if !self.positions.is_empty() {
+                    self.steps
+                        .push(Step::Positions(std::mem::take(&mut self.positions)));
+                }
                 self.steps.push(Step::Call(self.calls.len()));
                 self.calls.push(call);
             }

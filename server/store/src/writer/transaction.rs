@@ -3,7 +3,7 @@
 //! always has its own. What concerns the disk refuses the whole batch.
 
 use super::append::{self, Desk};
-use super::batch::{Batch, Step};
+use super::batch::{Batch, Positions, Step};
 use super::heads::Heads;
 use super::hooks::{Fresh, HOOKS};
 use super::lazy::{self, Lazy};
@@ -176,10 +176,11 @@ impl Writer {
         for (index, step) in steps.iter().enumerate() {
             match step {
                 Step::Appends(range) => self.appends(conn, batch, range.clone(), index == 0)?,
+                Step::Positions(positions) => self.positions(conn, positions)?,
                 Step::Call(at) => self.call(conn, batch, *at)?,
             }
         }
-        self.positions(conn, batch)?;
+        self.positions(conn, &batch.positions)?;
         if self.lazy.is_due() {
             self.lazy.flush(&mut conn.db)?;
         }
@@ -279,9 +280,9 @@ impl Writer {
         Ok(())
     }
 
-    fn positions(&mut self, conn: &mut Conn, batch: &Batch) -> Result<(), Dead> {
+    fn positions(&mut self, conn: &mut Conn, positions: &Positions) -> Result<(), Dead> {
         let now = self.clock.now();
-        for ((device, conversation), position) in &batch.positions {
+        for ((device, conversation), position) in positions {
             let update = PositionUpdate {
                 device: *device,
                 conversation: *conversation,
