@@ -48,17 +48,33 @@ impl Application {
         install_panic_hook(Arc::clone(&metrics));
         let secrets = Secrets::load(&config.auth, &config.server.data_dir)?;
         let listener = TcpListener::bind((config.server.host.as_str(), config.server.port))
-            .with_context(|| format!("cannot listen on {}:{}", config.server.host, config.server.port))?;
+            .with_context(|| {
+                format!(
+                    "cannot listen on {}:{}",
+                    config.server.host, config.server.port
+                )
+            })?;
         let admin_listener = bind_admin(&config)?;
         let address = listener.local_addr()?;
-        let admin_address = admin_listener.as_ref().map(TcpListener::local_addr).transpose()?;
+        let admin_address = admin_listener
+            .as_ref()
+            .map(TcpListener::local_addr)
+            .transpose()?;
 
         let directory = Arc::new(Directory::default());
         let batches = BatchPermits::new(protocol::limits::BATCH_PERMITS);
         let bus = LocalBus::new(Arc::clone(&directory));
-        let outlet = Outlet::new(Arc::clone(&batches), Arc::clone(&bus) as _);
+        let outlet = Outlet::new(
+            Arc::clone(&batches),
+            Arc::clone(&bus) as _,
+            Arc::clone(&metrics),
+        );
         let store = Store::open(store_config(&config)?, Arc::clone(&clock), Arc::new(outlet))?;
-        let auth = Auth::new(auth_config(&config, &secrets), store.clone(), Arc::clone(&clock))?;
+        let auth = Auth::new(
+            auth_config(&config, &secrets),
+            store.clone(),
+            Arc::clone(&clock),
+        )?;
 
         let arbiters: Vec<Arbiter> = (0..CONVERSATION_ARBITERS).map(|_| Arbiter::new()).collect();
         let hubs = Arc::new(Hubs::default());
@@ -94,7 +110,15 @@ impl Application {
         follow_revocations(&node);
         shutdown::sweep_now_and_then(&node);
         let servers = serve::all(&node, listener, admin_listener)?;
-        Ok(Self { node, batches, address, admin_address, servers, arbiters, secrets })
+        Ok(Self {
+            node,
+            batches,
+            address,
+            admin_address,
+            servers,
+            arbiters,
+            secrets,
+        })
     }
 
     /// Where people and agents reach it.
@@ -127,11 +151,15 @@ impl Application {
 }
 
 fn bind_admin(config: &Config) -> anyhow::Result<Option<TcpListener>> {
-    let address = config
-        .server
-        .admin_address()
-        .with_context(|| format!("ADMIN_LISTEN is {:?}, not an address such as 127.0.0.1:9464", config.server.admin_listen))?;
-    let Some(address) = address else { return Ok(None) };
+    let address = config.server.admin_address().with_context(|| {
+        format!(
+            "ADMIN_LISTEN is {:?}, not an address such as 127.0.0.1:9464",
+            config.server.admin_listen
+        )
+    })?;
+    let Some(address) = address else {
+        return Ok(None);
+    };
     match TcpListener::bind(address) {
         Ok(listener) => Ok(Some(listener)),
         // A second server on one machine must not fail for its metrics.
@@ -144,8 +172,12 @@ fn bind_admin(config: &Config) -> anyhow::Result<Option<TcpListener>> {
 
 fn store_config(config: &Config) -> anyhow::Result<StoreConfig> {
     let file = config.database.file(&config.server.data_dir);
-    if let Some(folder) = file.parent().filter(|folder| !folder.as_os_str().is_empty()) {
-        std::fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    if let Some(folder) = file
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty())
+    {
+        std::fs::create_dir_all(folder)
+            .with_context(|| format!("cannot make {}", folder.display()))?;
     }
     Ok(StoreConfig {
         synchronous: match config.database.synchronous {
@@ -171,15 +203,23 @@ fn auth_config(config: &Config, secrets: &Secrets) -> AuthConfig {
 }
 
 const fn caps(limits: &LimitSettings) -> Caps {
-    Caps { per_address: limits.max_sockets_per_address, total: limits.max_sockets }
+    Caps {
+        per_address: limits.max_sockets_per_address,
+        total: limits.max_sockets,
+    }
 }
 
 fn start_registry(arbiters: &[Arbiter], deps: Deps) -> anyhow::Result<Addr<Registry>> {
     let handles: Vec<_> = arbiters.iter().map(Arbiter::handle).collect();
-    let agent_deps =
-        AgentDeps { store: deps.store.clone(), directory: Arc::clone(&deps.directory), hubs: Arc::clone(&deps.hubs) };
+    let agent_deps = AgentDeps {
+        store: deps.store.clone(),
+        directory: Arc::clone(&deps.directory),
+        hubs: Arc::clone(&deps.hubs),
+    };
     let first = handles.first().context("no arbiter")?.clone();
-    Ok(Registry::start_in_arbiter(&first, move |_| Registry::new(deps, agent_deps, handles)))
+    Ok(Registry::start_in_arbiter(&first, move |_| {
+        Registry::new(deps, agent_deps, handles)
+    }))
 }
 
 /// Ends the sockets of logins that end.

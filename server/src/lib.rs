@@ -6,6 +6,7 @@ pub mod application;
 pub mod auth;
 pub mod bus;
 pub mod config;
+pub mod connection;
 pub mod conversation;
 pub mod doors;
 pub mod error;

@@ -30,14 +30,19 @@ pub enum Refused {
 impl Gate {
     /// An open gate that lets `capacity` in at once.
     pub fn new(capacity: usize) -> Arc<Self> {
-        Arc::new(Self { state: AtomicU64::new(0), capacity: capacity as u64 })
+        Arc::new(Self {
+            state: AtomicU64::new(0),
+            capacity: capacity as u64,
+        })
     }
 
     /// Takes a place; it is given back when the permit is dropped.
     pub fn enter(self: &Arc<Self>) -> Result<Permit, Refused> {
-        let taken = self.state.fetch_update(Ordering::AcqRel, Ordering::Acquire, |state| {
-            (state & CLOSED == 0 && state < self.capacity).then_some(state + 1)
-        });
+        let taken = self
+            .state
+            .fetch_update(Ordering::AcqRel, Ordering::Acquire, |state| {
+                (state & CLOSED == 0 && state < self.capacity).then_some(state + 1)
+            });
         match taken {
             Ok(_) => Ok(Permit(Arc::clone(self))),
             Err(state) if state & CLOSED != 0 => Err(Refused::Gone),
@@ -47,7 +52,9 @@ impl Gate {
 
     /// Closes if nobody is inside; gives up otherwise. The first step of retiring.
     pub fn close_if_empty(&self) -> bool {
-        self.state.compare_exchange(0, CLOSED, Ordering::AcqRel, Ordering::Acquire).is_ok()
+        self.state
+            .compare_exchange(0, CLOSED, Ordering::AcqRel, Ordering::Acquire)
+            .is_ok()
     }
 
     /// Closes whoever is inside: the actor has died.
@@ -84,7 +91,10 @@ pub struct Mailbox<A: Actor> {
 
 impl<A: Actor> Clone for Mailbox<A> {
     fn clone(&self) -> Self {
-        Self { addr: self.addr.clone(), gate: Arc::clone(&self.gate) }
+        Self {
+            addr: self.addr.clone(),
+            gate: Arc::clone(&self.gate),
+        }
     }
 }
 
@@ -111,7 +121,10 @@ impl<A: Actor<Context = Context<A>>> Mailbox<A> {
 
     /// Sends a message that carries a permit, or says why not; the message is made only if there
     /// is a place.
-    #[expect(clippy::disallowed_methods, reason = "the one place, bounded by the permit")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the one place, bounded by the permit"
+    )]
     pub fn offer<M>(&self, make: impl FnOnce(Permit) -> M) -> Result<(), Refused>
     where
         A: Handler<M>,
@@ -133,7 +146,10 @@ pub trait Posted: Message<Result = ()> + Send + 'static {
 }
 
 /// Sends a message whose number something else bounds. A stopped actor swallows it.
-#[expect(clippy::disallowed_methods, reason = "the one place, for the listed messages")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the one place, for the listed messages"
+)]
 pub fn post<A, M>(addr: &Addr<A>, message: M)
 where
     A: Actor<Context = Context<A>> + Handler<M>,
@@ -196,7 +212,11 @@ mod tests {
         for _ in 0..200 {
             let gate = Gate::new(64);
             let offering = Arc::clone(&gate);
-            let offers = thread::spawn(move || (0..50).filter_map(|_| offering.enter().ok()).collect::<Vec<_>>());
+            let offers = thread::spawn(move || {
+                (0..50)
+                    .filter_map(|_| offering.enter().ok())
+                    .collect::<Vec<_>>()
+            });
             let closed = gate.close_if_empty();
             let permits = offers.join().expect("no panic");
             // Whoever got in before the gate closed kept it open; after it closed nobody got in.

@@ -44,7 +44,9 @@ async fn run(config: Config) -> anyhow::Result<()> {
 
 fn log_to_stderr(settings: &LogSettings) {
     let filter = EnvFilter::try_new(&settings.level).unwrap_or_else(|_| EnvFilter::new("info"));
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr);
     match settings.format {
         LogFormat::Pretty => builder.init(),
         LogFormat::Json => builder.json().init(),

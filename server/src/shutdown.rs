@@ -12,7 +12,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 /// Sockets and committed batches get this long to go.
-const SOCKETS_WITHIN: Duration = Duration::from_secs(5);
+const SOCKETS_WITHIN: Duration = Duration::from_secs(4);
 /// How often the drain looks.
 const LOOK: Duration = Duration::from_millis(20);
 /// How often what is remembered and not needed is forgotten.
@@ -30,15 +30,20 @@ pub async fn drain(node: &Arc<Node>, batches: &BatchPermits, servers: &[ServerHa
     node.waiters.drain();
     post(&node.registry, Drain);
     let deadline = Instant::now() + SOCKETS_WITHIN;
-    while (node.directory.counts().sessions > 0 || node.directory.pending_submits() > 0 || batches.in_use() > 0)
+    while (node.directory.counts().sessions > 0
+        || node.directory.pending_submits() > 0
+        || batches.in_use() > 0)
         && Instant::now() < deadline
     {
         actix_rt::time::sleep(LOOK).await;
     }
     for server in servers {
         let stopping = server.stop(true);
-        if actix_rt::time::timeout(Duration::from_secs(2), stopping).await.is_err() {
-            drop(server.stop(false).await);
+        if actix_rt::time::timeout(Duration::from_secs(2), stopping)
+            .await
+            .is_err()
+        {
+            server.stop(false).await;
         }
     }
     // The writer's last batch may need a place that a hub gives back, so it is not awaited here.

@@ -11,10 +11,18 @@ pub async fn print(application: &Application) -> anyhow::Result<()> {
     let node = application.node();
     let url = node.config.auth.public_url.clone().unwrap_or_else(|| {
         let address = application.address();
-        let host = if address.ip().is_unspecified() { "localhost".to_owned() } else { address.ip().to_string() };
+        let host = if address.ip().is_unspecified() {
+            "localhost".to_owned()
+        } else {
+            address.ip().to_string()
+        };
         format!("http://{host}:{}", address.port())
     });
-    let has_owner = node.store.read(store::user::any_owner).await.context("reading the accounts")?;
+    let has_owner = node
+        .store
+        .read(store::user::any_owner)
+        .await
+        .context("reading the accounts")?;
     let mut lines = vec![format!("Agent Messenger listens on {url}")];
     if let Some(admin) = application.admin_address() {
         lines.push(format!("Metrics: http://{admin}/metrics"));
@@ -24,11 +32,15 @@ pub async fn print(application: &Application) -> anyhow::Result<()> {
     }
     if application.secrets().agent_is_new {
         let secret = application.secrets().agent.expose_secret();
-        lines.push(format!("Agent secret (shown once, kept in agent.secret in the data folder): {secret}"));
+        lines.push(format!(
+            "Agent secret (shown once, kept in agent.secret in the data folder): {secret}"
+        ));
     }
     if !has_owner {
         let token = node.auth.setup_token().expose_secret();
-        lines.push(format!("Set-up token (register with setup_token to become the owner): {token}"));
+        lines.push(format!(
+            "Set-up token (register with setup_token to become the owner): {token}"
+        ));
     }
     let mut out = std::io::stdout().lock();
     for line in lines {

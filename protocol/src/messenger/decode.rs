@@ -4,7 +4,8 @@
 
 use crate::event::Refusal;
 use crate::{
-    AgentId, ClientMsgId, Command, ConversationId, ErrorCode, InvalidId, Position, Send, Target, limits,
+    AgentId, ClientMsgId, Command, ConversationId, ErrorCode, InvalidId, Position, Send, Target,
+    limits,
 };
 use bytestring::ByteString;
 use serde::Deserialize;
@@ -56,7 +57,11 @@ pub fn decode(text: &str, agent: bool) -> Result<Command, Refusal> {
         return Err(Refusal::because(ErrorCode::InvalidJson, MALFORMED));
     }
     let envelope: Envelope<'_> = serde_json::from_str(text).map_err(|error| {
-        let code = if error.is_data() { ErrorCode::InvalidRequest } else { ErrorCode::InvalidJson };
+        let code = if error.is_data() {
+            ErrorCode::InvalidRequest
+        } else {
+            ErrorCode::InvalidJson
+        };
         Refusal::because(code, MALFORMED)
     })?;
     let kind = envelope.kind.as_deref().unwrap_or_default();
@@ -70,7 +75,10 @@ pub fn decode(text: &str, agent: bool) -> Result<Command, Refusal> {
         "resume" => resume(&read()?),
         "ack" => ack(&read()?),
         "auth" => auth(read()?),
-        other => Err(Refusal::because(ErrorCode::UnknownType, format!("unknown message type: {}", printable(other)))),
+        other => Err(Refusal::because(
+            ErrorCode::UnknownType,
+            format!("unknown message type: {}", printable(other)),
+        )),
     }
 }
 
@@ -98,8 +106,10 @@ fn given<'a>(text: Option<&'a Cow<'_, str>>) -> Option<&'a str> {
 
 fn send(body: Body<'_>, agent: bool) -> Result<Send, Refusal> {
     let refer = |mut refusal: Refusal| {
-        refusal.conversation = given(body.conversation_id.as_ref()).map(|id| id.chars().take(128).collect::<String>().into());
-        refusal.client_msg_id = given(body.client_msg_id.as_ref()).and_then(|id| ClientMsgId::parse(id.to_owned()).ok());
+        refusal.conversation = given(body.conversation_id.as_ref())
+            .map(|id| id.chars().take(128).collect::<String>().into());
+        refusal.client_msg_id = given(body.client_msg_id.as_ref())
+            .and_then(|id| ClientMsgId::parse(id.to_owned()).ok());
         refusal
     };
     let content = content(body.content.as_deref().unwrap_or_default()).map_err(refer)?;
@@ -113,7 +123,13 @@ fn send(body: Body<'_>, agent: bool) -> Result<Send, Refusal> {
     if attachment_ids.len() > 32 {
         return Err(invalid("at most 32 attachment_ids"));
     }
-    Ok(Send { target, content, metadata, client_msg_id, attachment_ids })
+    Ok(Send {
+        target,
+        content,
+        metadata,
+        client_msg_id,
+        attachment_ids,
+    })
 }
 
 /// Checks the text of a message: not empty, within the limit, without NUL.
@@ -122,7 +138,10 @@ pub fn content(text: &str) -> Result<ByteString, Refusal> {
         return Err(Refusal::new(ErrorCode::ContentRequired));
     }
     if text.len() > limits::BODY_BYTES {
-        return Err(Refusal::because(ErrorCode::TooLarge, "content is longer than 32 KiB"));
+        return Err(Refusal::because(
+            ErrorCode::TooLarge,
+            "content is longer than 32 KiB",
+        ));
     }
     if text.contains('\0') {
         return Err(invalid("content must not contain NUL"));
@@ -132,12 +151,17 @@ pub fn content(text: &str) -> Result<ByteString, Refusal> {
 
 /// Checks metadata: an object, within the limit.
 pub fn metadata(raw: Option<&RawValue>) -> Result<Option<ByteString>, Refusal> {
-    let Some(text) = raw.map(RawValue::get).filter(|text| *text != "null") else { return Ok(None) };
+    let Some(text) = raw.map(RawValue::get).filter(|text| *text != "null") else {
+        return Ok(None);
+    };
     if !text.starts_with('{') {
         return Err(invalid("metadata must be an object"));
     }
     if text.len() > limits::METADATA_BYTES {
-        return Err(Refusal::because(ErrorCode::TooLarge, "metadata is longer than 8 KiB"));
+        return Err(Refusal::because(
+            ErrorCode::TooLarge,
+            "metadata is longer than 8 KiB",
+        ));
     }
     Ok(Some(text.to_owned().into()))
 }
@@ -147,7 +171,9 @@ fn target(body: &Body<'_>, agent: bool) -> Result<Target, Refusal> {
         return conversation(id).map(Target::Conversation);
     }
     match given(body.agent_id.as_ref()) {
-        Some(id) if !agent => AgentId::parse(id.to_owned()).map(Target::Agent).map_err(of_id),
+        Some(id) if !agent => AgentId::parse(id.to_owned())
+            .map(Target::Agent)
+            .map_err(of_id),
         _ => Err(Refusal::new(ErrorCode::ConversationRequired)),
     }
 }
@@ -158,47 +184,82 @@ fn conversation(id: &str) -> Result<ConversationId, Refusal> {
 }
 
 fn required(body: &Body<'_>) -> Result<ConversationId, Refusal> {
-    let id = given(body.conversation_id.as_ref()).ok_or_else(|| Refusal::new(ErrorCode::ConversationRequired))?;
+    let id = given(body.conversation_id.as_ref())
+        .ok_or_else(|| Refusal::new(ErrorCode::ConversationRequired))?;
     conversation(id)
 }
 
 fn typing(body: &Body<'_>) -> Result<Command, Refusal> {
-    Ok(Command::Typing { conversation: required(body)?, typing: body.typing.unwrap_or(true) })
+    Ok(Command::Typing {
+        conversation: required(body)?,
+        typing: body.typing.unwrap_or(true),
+    })
 }
 
 fn status(body: &Body<'_>) -> Result<Command, Refusal> {
     let status = given(body.status.as_ref()).ok_or_else(|| invalid("status is required"))?;
     if status.len() > limits::STATUS_BYTES || status.chars().any(char::is_control) {
-        return Err(invalid("status must be at most 64 bytes without control characters"));
+        return Err(invalid(
+            "status must be at most 64 bytes without control characters",
+        ));
     }
-    let status = if status == "active" { ByteString::from_static("online") } else { status.to_owned().into() };
-    let conversation = given(body.conversation_id.as_ref()).map(conversation).transpose()?;
-    Ok(Command::Status { status, conversation })
+    let status = if status == "active" {
+        ByteString::from_static("online")
+    } else {
+        status.to_owned().into()
+    };
+    let conversation = given(body.conversation_id.as_ref())
+        .map(conversation)
+        .transpose()?;
+    Ok(Command::Status {
+        status,
+        conversation,
+    })
 }
 
 fn resume(body: &Body<'_>) -> Result<Command, Refusal> {
-    let Some(raw) = body.positions.map(RawValue::get).filter(|text| *text != "null") else {
+    let Some(raw) = body
+        .positions
+        .map(RawValue::get)
+        .filter(|text| *text != "null")
+    else {
         return Ok(Command::Resume { positions: None });
     };
-    let positions: BTreeMap<ConversationId, Position> = serde_json::from_str(raw)
-        .map_err(|_| invalid("positions must be an object of {\"conv_…\":{\"seq\":0,\"rev\":0}}"))?;
-    if positions.values().any(|position| position.seq < 0 || position.rev < 0) {
+    let positions: BTreeMap<ConversationId, Position> =
+        serde_json::from_str(raw).map_err(|_| {
+            invalid("positions must be an object of {\"conv_…\":{\"seq\":0,\"rev\":0}}")
+        })?;
+    if positions
+        .values()
+        .any(|position| position.seq < 0 || position.rev < 0)
+    {
         return Err(invalid("a position is never negative"));
     }
-    Ok(Command::Resume { positions: Some(positions) })
+    Ok(Command::Resume {
+        positions: Some(positions),
+    })
 }
 
 fn ack(body: &Body<'_>) -> Result<Command, Refusal> {
-    let seq = body.seq.filter(|seq| *seq >= 0).ok_or_else(|| invalid("seq is required and never negative"))?;
+    let seq = body
+        .seq
+        .filter(|seq| *seq >= 0)
+        .ok_or_else(|| invalid("seq is required and never negative"))?;
     let rev = body.rev.unwrap_or(0);
     if rev < 0 {
         return Err(invalid("rev is never negative"));
     }
-    Ok(Command::Ack { conversation: required(body)?, position: Position { seq, rev } })
+    Ok(Command::Ack {
+        conversation: required(body)?,
+        position: Position { seq, rev },
+    })
 }
 
 fn auth(body: Body<'_>) -> Result<Command, Refusal> {
-    let token = body.token.filter(|token| !token.is_empty()).ok_or_else(|| invalid("token is required"))?;
+    let token = body
+        .token
+        .filter(|token| !token.is_empty())
+        .ok_or_else(|| invalid("token is required"))?;
     Ok(Command::Auth { token })
 }
 
@@ -213,8 +274,14 @@ mod tests {
 
     #[test]
     fn nested_and_flat_bodies_mean_the_same() {
-        let nested = decode(r#"{"type":"message","data":{"conversation_id":"conv_1","content":"hi","metadata":null}}"#, false);
-        let flat = decode(r#"{"type":"chat","conversation_id":"conv_1","content":"hi","extra":{"a":[1]}}"#, false);
+        let nested = decode(
+            r#"{"type":"message","data":{"conversation_id":"conv_1","content":"hi","metadata":null}}"#,
+            false,
+        );
+        let flat = decode(
+            r#"{"type":"chat","conversation_id":"conv_1","content":"hi","extra":{"a":[1]}}"#,
+            false,
+        );
         assert_eq!(nested, flat);
         assert!(nested.is_ok());
     }
@@ -226,31 +293,73 @@ mod tests {
         assert_eq!(code(r#"{"type":7}"#), ErrorCode::InvalidRequest);
         assert_eq!(code("{}"), ErrorCode::UnknownType);
         assert_eq!(code(r#"{"type":"read"}"#), ErrorCode::UnknownType);
-        assert_eq!(code(r#"{"type":"message","data":"x"}"#), ErrorCode::InvalidRequest);
-        assert_eq!(code(r#"{"type":"message","data":{"content":7}}"#), ErrorCode::InvalidRequest);
-        assert_eq!(code(r#"{"type":"message","data":{"conversation_id":"c"}}"#), ErrorCode::ContentRequired);
-        assert_eq!(code(r#"{"type":"message","data":{"content":"x"}}"#), ErrorCode::ConversationRequired);
-        assert_eq!(code(r#"{"type":"message","data":{"content":"a\u0000b","conversation_id":"c"}}"#), ErrorCode::InvalidRequest);
-        assert_eq!(code(r#"{"type":"message","data":{"content":"x","conversation_id":"c","metadata":[]}}"#), ErrorCode::InvalidRequest);
-        assert_eq!(code(r#"{"type":"ack","data":{"conversation_id":"c","seq":-1}}"#), ErrorCode::InvalidRequest);
-        assert_eq!(code(r#"{"type":"resume","data":{"positions":{"c":{"seq":-1}}}}"#), ErrorCode::InvalidRequest);
-        let long = format!(r#"{{"type":"message","data":{{"conversation_id":"c","content":"{}"}}}}"#, "x".repeat(limits::BODY_BYTES + 1));
+        assert_eq!(
+            code(r#"{"type":"message","data":"x"}"#),
+            ErrorCode::InvalidRequest
+        );
+        assert_eq!(
+            code(r#"{"type":"message","data":{"content":7}}"#),
+            ErrorCode::InvalidRequest
+        );
+        assert_eq!(
+            code(r#"{"type":"message","data":{"conversation_id":"c"}}"#),
+            ErrorCode::ContentRequired
+        );
+        assert_eq!(
+            code(r#"{"type":"message","data":{"content":"x"}}"#),
+            ErrorCode::ConversationRequired
+        );
+        assert_eq!(
+            code(r#"{"type":"message","data":{"content":"a\u0000b","conversation_id":"c"}}"#),
+            ErrorCode::InvalidRequest
+        );
+        assert_eq!(
+            code(
+                r#"{"type":"message","data":{"content":"x","conversation_id":"c","metadata":[]}}"#
+            ),
+            ErrorCode::InvalidRequest
+        );
+        assert_eq!(
+            code(r#"{"type":"ack","data":{"conversation_id":"c","seq":-1}}"#),
+            ErrorCode::InvalidRequest
+        );
+        assert_eq!(
+            code(r#"{"type":"resume","data":{"positions":{"c":{"seq":-1}}}}"#),
+            ErrorCode::InvalidRequest
+        );
+        let long = format!(
+            r#"{{"type":"message","data":{{"conversation_id":"c","content":"{}"}}}}"#,
+            "x".repeat(limits::BODY_BYTES + 1)
+        );
         assert_eq!(code(&long), ErrorCode::TooLarge);
     }
 
     #[test]
     fn an_agent_must_name_the_conversation_and_a_user_may_name_an_agent() {
         let frame = r#"{"type":"message","data":{"agent_id":"bot","content":"hi"}}"#;
-        assert!(matches!(decode(frame, false), Ok(Command::Send(Send { target: Target::Agent(_), .. }))));
-        assert_eq!(decode(frame, true).expect_err("refused").code, ErrorCode::ConversationRequired);
+        assert!(matches!(
+            decode(frame, false),
+            Ok(Command::Send(Send {
+                target: Target::Agent(_),
+                ..
+            }))
+        ));
+        assert_eq!(
+            decode(frame, true).expect_err("refused").code,
+            ErrorCode::ConversationRequired
+        );
     }
 
     #[test]
     fn a_refused_message_names_what_it_refers_to() {
-        let frame = r#"{"type":"message","data":{"conversation_id":"conv_1","client_msg_id":"a1"}}"#;
+        let frame =
+            r#"{"type":"message","data":{"conversation_id":"conv_1","client_msg_id":"a1"}}"#;
         let refusal = decode(frame, false).expect_err("refused");
         assert_eq!(refusal.conversation.as_deref(), Some("conv_1"));
-        assert_eq!(refusal.client_msg_id.map(|id| id.to_string()).as_deref(), Some("a1"));
+        assert_eq!(
+            refusal.client_msg_id.map(|id| id.to_string()).as_deref(),
+            Some("a1")
+        );
     }
 
     proptest! {

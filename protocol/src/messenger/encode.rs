@@ -18,20 +18,44 @@ pub fn encode(event: &Event, variant: Variant) -> Frames {
         Event::Sent(sent) => entry::sent(sent, variant),
         Event::Changed(change) => notice::changed(change, variant),
         Event::Connected(connected) => notice::connected(connected),
-        Event::Typing { conversation, sender, typing } => notice::typing(conversation, sender, *typing),
-        Event::Status { sender, status, conversation } => notice::status(sender, status, conversation.as_ref()),
+        Event::Typing {
+            conversation,
+            sender,
+            typing,
+        } => notice::typing(conversation, sender, *typing),
+        Event::Status {
+            sender,
+            status,
+            conversation,
+        } => notice::status(sender, status, conversation.as_ref()),
         Event::Presence { who, online } => notice::presence(who, *online),
-        Event::ConversationCreated { conversation, user, agent } => {
-            notice::conversation_created(conversation, user, agent, variant)
-        }
-        Event::HeartbeatAck { server_time, interval_s, timeout_s, monitoring } => {
-            notice::heartbeat_ack(*server_time, *interval_s, *timeout_s, *monitoring)
-        }
+        Event::ConversationCreated {
+            conversation,
+            user,
+            agent,
+        } => notice::conversation_created(conversation, user, agent, variant),
+        Event::HeartbeatAck {
+            server_time,
+            interval_s,
+            timeout_s,
+            monitoring,
+        } => notice::heartbeat_ack(*server_time, *interval_s, *timeout_s, *monitoring),
         Event::Error(refusal) => notice::error(refusal),
         Event::Resumed { positions } => notice::resumed(positions, variant),
-        Event::Live { conversation, position } => notice::live(conversation, *position, variant),
-        Event::Truncated { conversation, from, to } => notice::hole("truncated", conversation, *from, *to, variant),
-        Event::Gap { conversation, from, to } => notice::hole("gap", conversation, *from, *to, variant),
+        Event::Live {
+            conversation,
+            position,
+        } => notice::live(conversation, *position, variant),
+        Event::Truncated {
+            conversation,
+            from,
+            to,
+        } => notice::hole("truncated", conversation, *from, *to, variant),
+        Event::Gap {
+            conversation,
+            from,
+            to,
+        } => notice::hole("gap", conversation, *from, *to, variant),
         Event::Resync { conversation, rev } => notice::resync(conversation, *rev, variant),
         Event::Authenticated { expires_at } => notice::authenticated(*expires_at),
     }
@@ -43,7 +67,9 @@ fn frame(value: &impl Serialize) -> ByteString {
     let mut bytes = Vec::with_capacity(512);
     match serde_json::to_writer(&mut bytes, value) {
         Ok(()) => ByteString::try_from(bytes).unwrap_or_default(),
-        Err(_) => ByteString::from_static(r#"{"type":"error","data":{"error":"internal error","code":"internal"}}"#),
+        Err(_) => ByteString::from_static(
+            r#"{"type":"error","data":{"error":"internal error","code":"internal"}}"#,
+        ),
     }
 }
 

@@ -1,1 +1,25 @@
-//! stub
+//! Test support: a real server on port 0 with a database of its own, and clients that speak the
+//! wire. Waiting is for an event with a timeout, never a sleep. Panics are how tests fail, so
+//! this crate may.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::missing_panics_doc,
+    reason = "tests fail by panicking"
+)]
+
+mod http;
+mod server;
+mod socket;
+
+pub use http::{Answer, Http, as_agent};
+pub use server::{Options, TestServer};
+pub use socket::{Closed, Frame, Socket};
+
+use std::time::Duration;
+
+/// How long anything may take before a test fails.
+pub const PATIENCE: Duration = Duration::from_secs(20);
+
+/// The agent secret of every test server.
+pub const AGENT_SECRET: &str = "an-agent-secret-for-tests";

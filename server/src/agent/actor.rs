@@ -39,7 +39,14 @@ pub struct Agent {
 impl Agent {
     /// An agent that is not online.
     pub const fn new(key: AgentKey, deps: AgentDeps) -> Self {
-        Self { key, deps, current: None, party: None, told_online: false, telling: None }
+        Self {
+            key,
+            deps,
+            current: None,
+            party: None,
+            told_online: false,
+            telling: None,
+        }
     }
 
     fn tell_soon(&mut self, ctx: &mut Context<Self>) {
@@ -63,9 +70,14 @@ impl Agent {
     fn tell_peers(&self, event: Event, ctx: &mut Context<Self>) {
         let (deps, me) = (self.deps.clone(), Principal::agent(self.key));
         let telling = async move {
-            let peers = deps.store.read(move |conn| store::conversation::peers_of(conn, me)).await;
+            let peers = deps
+                .store
+                .read(move |conn| store::conversation::peers_of(conn, me))
+                .await;
             match peers {
-                Ok(peers) => whisper::to_principals(&deps.directory, &deps.hubs, peers.into_iter(), &event),
+                Ok(peers) => {
+                    whisper::to_principals(&deps.directory, &deps.hubs, peers.into_iter(), &event)
+                }
                 Err(error) => tracing::debug!(%error, "presence was not told"),
             }
         };
@@ -95,7 +107,11 @@ impl Handler<Leave> for Agent {
 
     fn handle(&mut self, leave: Leave, ctx: &mut Self::Context) {
         // A late goodbye of a replaced socket does not evict the newer one.
-        if self.current.as_ref().is_some_and(|(session, _)| *session == leave.session) {
+        if self
+            .current
+            .as_ref()
+            .is_some_and(|(session, _)| *session == leave.session)
+        {
             self.current = None;
             self.deps.directory.set_agent_online(self.key, false);
             self.tell_soon(ctx);
@@ -109,7 +125,14 @@ impl Handler<Say> for Agent {
     fn handle(&mut self, say: Say, ctx: &mut Self::Context) {
         self.deps.directory.set_agent_status(self.key, &say.status);
         if let Some(sender) = self.party.clone() {
-            self.tell_peers(Event::Status { sender, status: say.status, conversation: None }, ctx);
+            self.tell_peers(
+                Event::Status {
+                    sender,
+                    status: say.status,
+                    conversation: None,
+                },
+                ctx,
+            );
         }
     }
 }

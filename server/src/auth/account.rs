@@ -44,19 +44,34 @@ enum Right {
 
 impl Auth {
     /// Makes an account and signs it in.
-    pub async fn register(&self, account: NewAccount, caller: &Caller) -> Result<LoggedIn, Refusal> {
+    pub async fn register(
+        &self,
+        account: NewAccount,
+        caller: &Caller,
+    ) -> Result<LoggedIn, Refusal> {
         self.take_attempt(caller.address.ip)?;
         if account.username.is_empty() || account.password.is_empty() {
-            return Err(Refusal::because(ErrorCode::InvalidRequest, "missing username or password"));
+            return Err(Refusal::because(
+                ErrorCode::InvalidRequest,
+                "missing username or password",
+            ));
         }
         password::check_username(&account.username)?;
         password::check_new(&account.password)?;
         let right = self.right(&account, caller)?;
         let password_hash = self.hashing.hash(account.password).await?;
         let id = UserId::parse(named("user_")?).map_err(|_| Refusal::new(ErrorCode::Internal))?;
-        let new = NewUser { public_id: id, username: account.username, password_hash, role: Role::Member };
+        let new = NewUser {
+            public_id: id,
+            username: account.username,
+            password_hash,
+            role: Role::Member,
+        };
         let (now, login) = (self.now(), self.new_login()?);
-        let made = self.store.write(move |conn| make(conn, new, &right, login, now)).await;
+        let made = self
+            .store
+            .write(move |conn| make(conn, new, &right, login, now))
+            .await;
         let (user, sid) = made.map_err(|error| match error {
             StoreError::Conflict => Refusal::new(ErrorCode::UsernameTaken),
             error => of_store(error, ErrorCode::RegistrationClosed),
@@ -67,7 +82,12 @@ impl Auth {
     fn right(&self, account: &NewAccount, caller: &Caller) -> Result<Right, Refusal> {
         if let Some(shown) = &account.setup_token {
             let right = secret::same(&self.setup_token, shown).then_some(Right::Setup);
-            return right.ok_or_else(|| Refusal::because(ErrorCode::RegistrationClosed, "the set-up token is not valid"));
+            return right.ok_or_else(|| {
+                Refusal::because(
+                    ErrorCode::RegistrationClosed,
+                    "the set-up token is not valid",
+                )
+            });
         }
         if let Some(invite) = &account.invite {
             return Ok(Right::Invite(Sha256::digest(invite.as_bytes()).into()));
@@ -86,11 +106,17 @@ impl Auth {
         address: IpAddr,
     ) -> Result<LoggedIn, Refusal> {
         if username.is_empty() || password.is_empty() {
-            return Err(Refusal::because(ErrorCode::InvalidRequest, "missing username or password"));
+            return Err(Refusal::because(
+                ErrorCode::InvalidRequest,
+                "missing username or password",
+            ));
         }
         self.take_attempt(address)?;
         let wanted = username.to_owned();
-        let found = self.store.read(move |conn| store::user::find_by_name(conn, &wanted)).await;
+        let found = self
+            .store
+            .read(move |conn| store::user::find_by_name(conn, &wanted))
+            .await;
         let found = found.map_err(|error| of_store(error, ErrorCode::InvalidCredentials))?;
         let found = found.filter(|user| user.deleted_at.is_none());
         let stored = found.as_ref().map(|user| user.password_hash.clone());
@@ -100,20 +126,34 @@ impl Auth {
         };
         let (key, login) = (user.key, self.new_login()?);
         let sid = login.sid.clone();
-        let inserted = self.store.write(move |conn| insert_login(conn, key, login)).await;
+        let inserted = self
+            .store
+            .write(move |conn| insert_login(conn, key, login))
+            .await;
         inserted.map_err(|error| of_store(error, ErrorCode::InvalidCredentials))?;
         self.signed_in(&user, &sid)
     }
 
     fn signed_in(&self, user: &UserRow, sid: &str) -> Result<LoggedIn, Refusal> {
         let now = self.now();
-        let token = self.tokens.sign(user.id.as_str(), &user.username, sid, now).map_err(Refusal::new)?;
+        let token = self
+            .tokens
+            .sign(user.id.as_str(), &user.username, sid, now)
+            .map_err(Refusal::new)?;
         let expires_at = self.tokens.end(now);
-        Ok(LoggedIn { token, user_id: user.id.clone(), username: user.username.clone(), expires_at })
+        Ok(LoggedIn {
+            token,
+            user_id: user.id.clone(),
+            username: user.username.clone(),
+            expires_at,
+        })
     }
 
     fn new_login(&self) -> Result<Login, Refusal> {
-        Ok(Login { sid: named("")?, expires_at: self.tokens.end(self.now()) })
+        Ok(Login {
+            sid: named("")?,
+            expires_at: self.tokens.end(self.now()),
+        })
     }
 }
 
@@ -129,7 +169,15 @@ fn named(prefix: &str) -> Result<String, Refusal> {
 }
 
 fn insert_login(conn: &mut Conn, user: store::UserKey, login: Login) -> Result<(), StoreError> {
-    store::login::insert(conn, NewLogin { sid: login.sid, user, device: None, expires_at: login.expires_at })
+    store::login::insert(
+        conn,
+        NewLogin {
+            sid: login.sid,
+            user,
+            device: None,
+            expires_at: login.expires_at,
+        },
+    )
 }
 
 /// One transaction: the invite is used up if and only if the account is made.

@@ -58,7 +58,15 @@ impl Auth {
         }
         match (row, shown.proof) {
             (Some(row), AgentProof::Token(_)) => self.bind(row, fields).await,
-            (_, AgentProof::Secret(_)) => self.enter(shown.id, fields.unwrap_or_default(), Overwrite::NonEmpty, false).await,
+            (_, AgentProof::Secret(_)) => {
+                self.enter(
+                    shown.id,
+                    fields.unwrap_or_default(),
+                    Overwrite::NonEmpty,
+                    false,
+                )
+                .await
+            }
             (None, AgentProof::Token(_)) => Err(self.failed(address)),
         }
     }
@@ -78,16 +86,25 @@ impl Auth {
         }
         let bound = row.as_ref().is_some_and(|row| row.bound);
         if bound && self.agent_auth != AgentAuth::Shared {
-            return Err(Refusal::because(ErrorCode::InvalidAgentSecret, "this agent opens with its own token only"));
+            return Err(Refusal::because(
+                ErrorCode::InvalidAgentSecret,
+                "this agent opens with its own token only",
+            ));
         }
         let identity = self.enter(id, fields, Overwrite::All, !bound).await?;
-        let row = self.find_agent(&identity.id).await?.ok_or_else(|| Refusal::new(ErrorCode::AgentNotFound))?;
+        let row = self
+            .find_agent(&identity.id)
+            .await?
+            .ok_or_else(|| Refusal::new(ErrorCode::AgentNotFound))?;
         Ok((row, identity.new_token))
     }
 
     async fn find_agent(&self, id: &AgentId) -> Result<Option<AgentRow>, Refusal> {
         let wanted = id.clone();
-        let found = self.store.read(move |conn| store::agent::find(conn, &wanted)).await;
+        let found = self
+            .store
+            .read(move |conn| store::agent::find(conn, &wanted))
+            .await;
         found.map_err(|error| of_store(error, ErrorCode::AgentNotFound))
     }
 
@@ -103,13 +120,21 @@ impl Auth {
 
     /// A failure; too many of one address are answered with when to come back.
     fn failed(&self, address: IpAddr) -> Refusal {
-        match take(self.agent_failures.as_ref(), address, "rate limit exceeded: too many failed attempts") {
+        match take(
+            self.agent_failures.as_ref(),
+            address,
+            "rate limit exceeded: too many failed attempts",
+        ) {
             Ok(()) => Refusal::new(ErrorCode::InvalidAgentSecret),
             Err(refusal) => refusal,
         }
     }
 
-    async fn bind(&self, row: AgentRow, fields: Option<AgentFields>) -> Result<AgentIdentity, Refusal> {
+    async fn bind(
+        &self,
+        row: AgentRow,
+        fields: Option<AgentFields>,
+    ) -> Result<AgentIdentity, Refusal> {
         let (key, id) = (row.key, row.id.clone());
         if !row.bound || fields.is_some() {
             let wanted = row.id;
@@ -119,9 +144,15 @@ impl Auth {
                 }
                 store::agent::set_bound(conn, key)
             });
-            bound.await.map_err(|error| of_store(error, ErrorCode::AgentNotFound))?;
+            bound
+                .await
+                .map_err(|error| of_store(error, ErrorCode::AgentNotFound))?;
         }
-        Ok(AgentIdentity { key, id, new_token: None })
+        Ok(AgentIdentity {
+            key,
+            id,
+            new_token: None,
+        })
     }
 
     async fn enter(
@@ -133,9 +164,16 @@ impl Auth {
     ) -> Result<AgentIdentity, Refusal> {
         let token = secret::random_token("at_").ok_or_else(|| Refusal::new(ErrorCode::Internal))?;
         let hash: [u8; 32] = Sha256::digest(token.as_bytes()).into();
-        let entered = self.store.write(move |conn| upsert(conn, &id, fields, overwrite, hash, renew)).await;
+        let entered = self
+            .store
+            .write(move |conn| upsert(conn, &id, fields, overwrite, hash, renew))
+            .await;
         let (row, issued) = entered.map_err(|error| of_store(error, ErrorCode::AgentNotFound))?;
-        Ok(AgentIdentity { key: row.key, id: row.id, new_token: issued.then_some(token) })
+        Ok(AgentIdentity {
+            key: row.key,
+            id: row.id,
+            new_token: issued.then_some(token),
+        })
     }
 }
 
@@ -157,5 +195,6 @@ fn upsert(
 
 fn token_opens(shown: &str, row: Option<&AgentRow>) -> bool {
     let hash: [u8; 32] = Sha256::digest(shown.as_bytes()).into();
-    row.and_then(|row| row.token_hash).is_some_and(|stored| stored.ct_eq(&hash).into())
+    row.and_then(|row| row.token_hash)
+        .is_some_and(|stored| stored.ct_eq(&hash).into())
 }

@@ -90,7 +90,9 @@ impl Auth {
         let read = self
             .store
             .read(move |conn| {
-                let Some(login) = store::login::find(conn, &wanted)? else { return Ok(None) };
+                let Some(login) = store::login::find(conn, &wanted)? else {
+                    return Ok(None);
+                };
                 let user = store::user::load(conn, login.user)?;
                 Ok(Some((login, user)))
             })
@@ -119,7 +121,11 @@ impl Auth {
             known.touched = now;
         }
         let sid = sid.to_owned();
-        if let Err(error) = self.store.write(move |conn| store::login::touch(conn, &sid)).await {
+        if let Err(error) = self
+            .store
+            .write(move |conn| store::login::touch(conn, &sid))
+            .await
+        {
             tracing::debug!(%error, "the use of a login was not noted");
         }
     }
@@ -127,7 +133,10 @@ impl Auth {
     /// Ends a login: its token is refused from now on and its sockets end.
     pub async fn log_out(&self, sid: &str) -> Result<(), Refusal> {
         let ended = sid.to_owned();
-        let revoked = self.store.write(move |conn| store::login::revoke(conn, &ended)).await;
+        let revoked = self
+            .store
+            .write(move |conn| store::login::revoke(conn, &ended))
+            .await;
         revoked.map_err(|error| crate::ops::of_store(error, ErrorCode::NotFound))?;
         self.tell_revoked(sid);
         Ok(())
@@ -135,7 +144,10 @@ impl Auth {
 
     /// Ends every login of a user.
     pub async fn log_out_everywhere(&self, user: UserKey) -> Result<(), Refusal> {
-        let revoked = self.store.write(move |conn| store::login::revoke_all(conn, user)).await;
+        let revoked = self
+            .store
+            .write(move |conn| store::login::revoke_all(conn, user))
+            .await;
         let revoked = revoked.map_err(|error| crate::ops::of_store(error, ErrorCode::NotFound))?;
         revoked.iter().for_each(|sid| self.tell_revoked(sid));
         Ok(())

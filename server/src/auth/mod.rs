@@ -118,7 +118,10 @@ impl Auth {
     /// Whose token this is by its signature and time alone: enough to count a request, not to
     /// answer it.
     pub fn signed_for(&self, token: &str) -> Option<String> {
-        self.tokens.check(token, self.now()).ok().map(|claims| claims.user_id)
+        self.tokens
+            .check(token, self.now())
+            .ok()
+            .map(|claims| claims.user_id)
     }
 
     /// Whether this is the secret that agents share.
@@ -128,7 +131,11 @@ impl Auth {
 
     /// Takes a token of the address's sign-ins, before any costly work.
     fn take_attempt(&self, address: IpAddr) -> Result<(), Refusal> {
-        take(self.attempts.as_ref(), address, "rate limit exceeded: too many auth attempts from this address")
+        take(
+            self.attempts.as_ref(),
+            address,
+            "rate limit exceeded: too many auth attempts from this address",
+        )
     }
 
     fn now(&self) -> Timestamp {
@@ -136,12 +143,20 @@ impl Auth {
     }
 }
 
-fn take(limiter: Option<&ByAddress>, address: IpAddr, sentence: &'static str) -> Result<(), Refusal> {
-    let Some(limiter) = limiter else { return Ok(()) };
-    limiter.check_key(&crate::limits::address::counting_key(address)).map_err(|until| {
-        let wait = until.wait_time_from(governor::clock::Clock::now(&DefaultClock::default()));
-        let mut refusal = Refusal::because(ErrorCode::RateLimited, sentence);
-        refusal.retry_after = Some(wait.as_secs() + 1);
-        refusal
-    })
+fn take(
+    limiter: Option<&ByAddress>,
+    address: IpAddr,
+    sentence: &'static str,
+) -> Result<(), Refusal> {
+    let Some(limiter) = limiter else {
+        return Ok(());
+    };
+    limiter
+        .check_key(&crate::limits::address::counting_key(address))
+        .map_err(|until| {
+            let wait = until.wait_time_from(governor::clock::Clock::now(&DefaultClock::default()));
+            let mut refusal = Refusal::because(ErrorCode::RateLimited, sentence);
+            refusal.retry_after = Some(wait.as_secs() + 1);
+            refusal
+        })
 }

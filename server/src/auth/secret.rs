@@ -47,24 +47,41 @@ impl Secrets {
     pub fn load(settings: &AuthSettings, folder: &Path) -> Result<Self, SecretsError> {
         make_folder(folder)?;
         let (jwt, _) = given_or_kept(settings.jwt_secret.as_ref(), &folder.join("jwt.key"))?;
-        let (agent, agent_is_new) = given_or_kept(settings.agent_secret.as_ref(), &folder.join("agent.secret"))?;
-        let (admin, _) = given_or_kept(settings.admin_secret.as_ref(), &folder.join("admin.secret"))?;
+        let (agent, agent_is_new) =
+            given_or_kept(settings.agent_secret.as_ref(), &folder.join("agent.secret"))?;
+        let (admin, _) =
+            given_or_kept(settings.admin_secret.as_ref(), &folder.join("admin.secret"))?;
         let (setup, _) = given_or_kept(None, &folder.join("setup.token"))?;
-        Ok(Self { jwt, agent, admin, setup, agent_is_new })
+        Ok(Self {
+            jwt,
+            agent,
+            admin,
+            setup,
+            agent_is_new,
+        })
     }
 }
 
 fn make_folder(folder: &Path) -> Result<(), SecretsError> {
     let made = DirBuilder::new().recursive(true).mode(0o700).create(folder);
-    made.map_err(|error| SecretsError::File { path: folder.to_owned(), error })
+    made.map_err(|error| SecretsError::File {
+        path: folder.to_owned(),
+        error,
+    })
 }
 
 /// The secret, and whether it was made just now.
-fn given_or_kept(given: Option<&SecretString>, path: &Path) -> Result<(SecretString, bool), SecretsError> {
+fn given_or_kept(
+    given: Option<&SecretString>,
+    path: &Path,
+) -> Result<(SecretString, bool), SecretsError> {
     if let Some(given) = given {
         return Ok((given.clone(), false));
     }
-    let wrong = |error| SecretsError::File { path: path.to_owned(), error };
+    let wrong = |error| SecretsError::File {
+        path: path.to_owned(),
+        error,
+    };
     match std::fs::read_to_string(path).map(Zeroizing::new) {
         Ok(text) if !text.trim().is_empty() => return Ok((text.trim().to_owned().into(), false)),
         Ok(_) => {
@@ -77,9 +94,16 @@ fn given_or_kept(given: Option<&SecretString>, path: &Path) -> Result<(SecretStr
     let made = random_token("").ok_or(SecretsError::Random)?;
     // Written aside and renamed: a crash leaves no half secret behind.
     let aside = path.with_extension("new");
-    let mut file =
-        OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&aside).map_err(wrong)?;
-    writeln!(file, "{made}").and_then(|()| file.sync_all()).map_err(wrong)?;
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(&aside)
+        .map_err(wrong)?;
+    writeln!(file, "{made}")
+        .and_then(|()| file.sync_all())
+        .map_err(wrong)?;
     std::fs::rename(&aside, path).map_err(wrong)?;
     Ok((made.into(), true))
 }
@@ -88,7 +112,10 @@ fn given_or_kept(given: Option<&SecretString>, path: &Path) -> Result<(SecretStr
 pub fn random_token(prefix: &str) -> Option<String> {
     let mut bytes = Zeroizing::new([0_u8; 32]);
     getrandom::fill(bytes.as_mut()).ok()?;
-    Some(format!("{prefix}{}", BASE64URL_NOPAD.encode(bytes.as_ref())))
+    Some(format!(
+        "{prefix}{}",
+        BASE64URL_NOPAD.encode(bytes.as_ref())
+    ))
 }
 
 /// 128 random bits as lower-case text, for names that need not be secret.
@@ -100,7 +127,11 @@ pub(super) fn random_name() -> Option<String> {
 
 /// Compares without telling by its time where the first difference is.
 pub(super) fn same(secret: &SecretString, shown: &str) -> bool {
-    secret.expose_secret().as_bytes().ct_eq(shown.as_bytes()).into()
+    secret
+        .expose_secret()
+        .as_bytes()
+        .ct_eq(shown.as_bytes())
+        .into()
 }
 
 #[cfg(test)]
@@ -115,7 +146,10 @@ mod tests {
         let (first, is_new) = given_or_kept(None, &path).expect("made");
         assert!(is_new);
         assert!(first.expose_secret().len() >= 43);
-        let mode = std::fs::metadata(&path).expect("there").permissions().mode();
+        let mode = std::fs::metadata(&path)
+            .expect("there")
+            .permissions()
+            .mode();
         assert_eq!(mode & 0o777, 0o600);
         let (second, is_new) = given_or_kept(None, &path).expect("read");
         assert!(!is_new);

@@ -18,7 +18,10 @@ pub struct LocalBus {
 impl LocalBus {
     /// A bus over `directory`.
     pub fn new(directory: Arc<Directory>) -> Arc<Self> {
-        Arc::new(Self { directory, registry: OnceLock::new() })
+        Arc::new(Self {
+            directory,
+            registry: OnceLock::new(),
+        })
     }
 
     /// Tells the bus who starts actors that are missing.
@@ -34,7 +37,13 @@ impl Bus for LocalBus {
             // Its actor died with sends under way: the successor tells the members.
             _ => {
                 if let Some(registry) = self.registry.get() {
-                    post(registry, Orphaned { conversation, committed });
+                    post(
+                        registry,
+                        Orphaned {
+                            conversation,
+                            committed,
+                        },
+                    );
                 }
             }
         }

@@ -3,9 +3,11 @@
 
 use super::Bus;
 use crate::conversation::Committed;
+use crate::metrics::Metrics;
 use parking_lot::{Condvar, Mutex};
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Instant;
 use store::{BatchPermit, CommitSink, ConversationKey, Outcome};
 
 /// Counts the batches on their way.
@@ -16,19 +18,26 @@ pub struct BatchPermits {
 }
 
 /// The place of one batch; shared by its deliveries, given back when the last one is done.
-pub struct Passage(Arc<BatchPermits>);
+pub struct Passage {
+    permits: Arc<BatchPermits>,
+    since: Instant,
+}
 
 impl Drop for Passage {
     fn drop(&mut self) {
-        *self.0.free.lock() += 1;
-        self.0.given_back.notify_one();
+        *self.permits.free.lock() += 1;
+        self.permits.given_back.notify_one();
     }
 }
 
 impl BatchPermits {
     /// `capacity` batches may be on their way.
     pub fn new(capacity: usize) -> Arc<Self> {
-        Arc::new(Self { free: Mutex::new(capacity), given_back: Condvar::new(), capacity })
+        Arc::new(Self {
+            free: Mutex::new(capacity),
+            given_back: Condvar::new(),
+            capacity,
+        })
     }
 
     /// Waits for a place; called on the writer's thread only.
@@ -38,7 +47,10 @@ impl BatchPermits {
             self.given_back.wait(&mut free);
         }
         *free -= 1;
-        Passage(Arc::clone(self))
+        Passage {
+            permits: Arc::clone(self),
+            since: Instant::now(),
+        }
     }
 
     /// Batches on their way.
@@ -51,12 +63,17 @@ impl BatchPermits {
 pub struct Outlet {
     permits: Arc<BatchPermits>,
     bus: Arc<dyn Bus>,
+    metrics: Arc<Metrics>,
 }
 
 impl Outlet {
     /// Publishes to `bus`, bounded by `permits`.
-    pub fn new(permits: Arc<BatchPermits>, bus: Arc<dyn Bus>) -> Self {
-        Self { permits, bus }
+    pub fn new(permits: Arc<BatchPermits>, bus: Arc<dyn Bus>, metrics: Arc<Metrics>) -> Self {
+        Self {
+            permits,
+            bus,
+            metrics,
+        }
     }
 }
 
@@ -66,9 +83,25 @@ impl CommitSink for Outlet {
     }
 
     fn publish(&self, permit: BatchPermit, outcomes: Vec<Outcome>) {
-        let passage = permit.0.downcast::<Passage>().ok().map(|passage| Arc::new(*passage));
+        let passage = permit
+            .0
+            .downcast::<Passage>()
+            .ok()
+            .map(|passage| Arc::new(*passage));
+        self.metrics.batch_rows.observe(outcomes.len() as f64);
+        if let Some(passage) = &passage {
+            self.metrics
+                .commit_seconds
+                .observe(passage.since.elapsed().as_secs_f64());
+        }
         for (conversation, outcomes) in by_conversation(outcomes) {
-            self.bus.publish(conversation, Committed { passage: passage.clone(), outcomes });
+            self.bus.publish(
+                conversation,
+                Committed {
+                    passage: passage.clone(),
+                    outcomes,
+                },
+            );
         }
     }
 }

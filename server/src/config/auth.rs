@@ -57,7 +57,11 @@ pub struct AuthSettings {
 impl AuthSettings {
     /// Who may make an account.
     pub fn registration(&self) -> Registration {
-        let by_url = if self.public_url.is_some() { Registration::Closed } else { Registration::Local };
+        let by_url = if self.public_url.is_some() {
+            Registration::Closed
+        } else {
+            Registration::Local
+        };
         self.registration_setting.unwrap_or(by_url)
     }
 }

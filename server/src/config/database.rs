@@ -24,7 +24,11 @@ pub struct DatabaseSettings {
     #[arg(long = "db-driver", env = "DB_DRIVER", default_value = "sqlite")]
     pub driver: String,
     /// When a commit counts as done.
-    #[arg(long = "db-synchronous", env = "DB_SYNCHRONOUS", default_value = "full")]
+    #[arg(
+        long = "db-synchronous",
+        env = "DB_SYNCHRONOUS",
+        default_value = "full"
+    )]
     pub synchronous: Synchronous,
     /// Size at which the write-ahead log is started anew.
     #[arg(long, env = "WAL_LIMIT", default_value = "64MiB", value_parser = value::bytes)]
@@ -37,13 +41,17 @@ pub struct DatabaseSettings {
 impl DatabaseSettings {
     /// The file.
     pub fn file(&self, data_dir: &Path) -> PathBuf {
-        self.path.clone().unwrap_or_else(|| data_dir.join("agent-messenger.db"))
+        self.path
+            .clone()
+            .unwrap_or_else(|| data_dir.join("agent-messenger.db"))
     }
 
     pub(super) fn check(&self) -> Result<(), String> {
         match self.driver.as_str() {
             "sqlite" | "sqlite3" => Ok(()),
-            other => Err(format!("--db-driver (DB_DRIVER) is {other:?}: this version has sqlite only")),
+            other => Err(format!(
+                "--db-driver (DB_DRIVER) is {other:?}: this version has sqlite only"
+            )),
         }
     }
 }

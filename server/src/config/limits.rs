@@ -20,14 +20,26 @@ pub struct LimitSettings {
     #[arg(long, env = "MAX_SOCKETS", default_value_t = 100_000)]
     pub max_sockets: usize,
     /// Lift every rate and every cap per address (tests and benchmarks only).
-    #[arg(long, env = "RATE_LIMIT_DISABLED", default_value = "false", value_parser = switch)]
+    #[arg(
+        long,
+        env = "RATE_LIMIT_DISABLED",
+        default_value = "0",
+        value_parser = switch,
+        action = clap::ArgAction::Set,
+        num_args = 0..=1,
+        default_missing_value = "1"
+    )]
     pub rate_limit_disabled: bool,
 }
 
 impl LimitSettings {
     /// Whether rates are kept.
     pub const fn enforcement(&self) -> Enforcement {
-        if self.rate_limit_disabled { Enforcement::Lifted } else { Enforcement::On }
+        if self.rate_limit_disabled {
+            Enforcement::Lifted
+        } else {
+            Enforcement::On
+        }
     }
 }
 

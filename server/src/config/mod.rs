@@ -54,7 +54,10 @@ impl Config {
     pub fn parse_from_args(args: impl IntoIterator<Item = OsString>) -> Result<Self, clap::Error> {
         let matches = Self::command().try_get_matches_from(args.into_iter().map(double_dash))?;
         let config = Self::from_arg_matches(&matches)?;
-        config.database.check().map_err(|text| Self::command().error(clap::error::ErrorKind::ValueValidation, text))?;
+        config
+            .database
+            .check()
+            .map_err(|text| Self::command().error(clap::error::ErrorKind::ValueValidation, text))?;
         Ok(config)
     }
 }
@@ -62,7 +65,9 @@ impl Config {
 /// The Go server took long flags with one dash: `-port 8080`, `-db FILE`.
 fn double_dash(arg: OsString) -> OsString {
     match arg.to_str() {
-        Some(text) if text.len() > 2 && text.starts_with('-') && !text.starts_with("--") => format!("-{text}").into(),
+        Some(text) if text.len() > 2 && text.starts_with('-') && !text.starts_with("--") => {
+            format!("-{text}").into()
+        }
         _ => arg,
     }
 }
@@ -73,7 +78,9 @@ mod tests {
     use std::time::Duration;
 
     fn parse(args: &[&str]) -> Result<Config, clap::Error> {
-        let args = std::iter::once("agent-messenger").chain(args.iter().copied()).map(OsString::from);
+        let args = std::iter::once("agent-messenger")
+            .chain(args.iter().copied())
+            .map(OsString::from);
         Config::parse_from_args(args)
     }
 
@@ -89,14 +96,32 @@ mod tests {
     #[test]
     fn long_flags_take_one_dash_or_two() {
         assert_eq!(parse(&["-port", "9000"]).expect("valid").server.port, 9000);
-        assert_eq!(parse(&["--port=9001", "-db", "x.db"]).expect("valid").server.port, 9001);
+        assert_eq!(
+            parse(&["--port=9001", "-db", "x.db"])
+                .expect("valid")
+                .server
+                .port,
+            9001
+        );
         assert_eq!(parse(&["-version"]).expect_err("prints").exit_code(), 0);
     }
 
     #[test]
     fn a_public_url_closes_registration_unless_it_is_opened() {
-        assert_eq!(parse(&["--public-url", "https://am.example"]).expect("valid").auth.registration(), Registration::Closed);
-        let open = parse(&["--public-url", "https://am.example", "--registration", "open"]).expect("valid");
+        assert_eq!(
+            parse(&["--public-url", "https://am.example"])
+                .expect("valid")
+                .auth
+                .registration(),
+            Registration::Closed
+        );
+        let open = parse(&[
+            "--public-url",
+            "https://am.example",
+            "--registration",
+            "open",
+        ])
+        .expect("valid");
         assert_eq!(open.auth.registration(), Registration::Open);
     }
 
@@ -107,7 +132,10 @@ mod tests {
             (["--jwt-ttl", "soon"], "--jwt-ttl"),
             (["--registration", "maybe"], "--registration"),
             (["--trusted-proxies", "10.0.0.0/99"], "--trusted-proxies"),
-            (["--jwt-secret", "change-me-to-a-random-secret"], "--jwt-secret"),
+            (
+                ["--jwt-secret", "change-me-to-a-random-secret"],
+                "--jwt-secret",
+            ),
         ] {
             let error = parse(&args).expect_err(named);
             assert_eq!(error.exit_code(), 2);

@@ -13,9 +13,14 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
     let mut total = Duration::ZERO;
     let mut rest = text;
     while !rest.is_empty() {
-        let digits = rest.find(|c: char| !c.is_ascii_digit()).filter(|at| *at > 0).ok_or(EXPECTED)?;
+        let digits = rest
+            .find(|c: char| !c.is_ascii_digit())
+            .filter(|at| *at > 0)
+            .ok_or(EXPECTED)?;
         let (number, tail) = rest.split_at(digits);
-        let unit = tail.find(|c: char| c.is_ascii_digit()).map_or(tail, |end| tail.split_at(end).0);
+        let unit = tail
+            .find(|c: char| c.is_ascii_digit())
+            .map_or(tail, |end| tail.split_at(end).0);
         let number: u64 = number.parse().map_err(|_| EXPECTED)?;
         let millis = match unit {
             "ms" => Some(number),
@@ -25,17 +30,25 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
             "d" => number.checked_mul(86_400_000),
             _ => return Err(EXPECTED.to_owned()),
         };
-        total = millis.and_then(|ms| total.checked_add(Duration::from_millis(ms))).ok_or(EXPECTED)?;
+        total = millis
+            .and_then(|ms| total.checked_add(Duration::from_millis(ms)))
+            .ok_or(EXPECTED)?;
         rest = tail.strip_prefix(unit).unwrap_or_default();
     }
-    if total.is_zero() && !text.starts_with('0') { Err(EXPECTED.to_owned()) } else { Ok(total) }
+    if total.is_zero() && !text.starts_with('0') {
+        Err(EXPECTED.to_owned())
+    } else {
+        Ok(total)
+    }
 }
 
 /// `65536`, `64KB`, `64KiB`, `10MB`, `1GB`; units are powers of 1024.
 pub(super) fn bytes(text: &str) -> Result<u64, String> {
     const EXPECTED: &str = "expected a size such as 65536, 64KB or 10MB";
     let lower = text.trim().to_ascii_lowercase();
-    let digits = lower.find(|c: char| !c.is_ascii_digit()).unwrap_or(lower.len());
+    let digits = lower
+        .find(|c: char| !c.is_ascii_digit())
+        .unwrap_or(lower.len());
     let (number, unit) = lower.split_at(digits);
     let number: u64 = number.parse().map_err(|_| EXPECTED)?;
     let factor = match unit.trim() {
@@ -45,7 +58,10 @@ pub(super) fn bytes(text: &str) -> Result<u64, String> {
         "g" | "gb" | "gib" => 1 << 30,
         _ => return Err(EXPECTED.to_owned()),
     };
-    number.checked_mul(factor).filter(|size| *size > 0).ok_or_else(|| EXPECTED.to_owned())
+    number
+        .checked_mul(factor)
+        .filter(|size| *size > 0)
+        .ok_or_else(|| EXPECTED.to_owned())
 }
 
 /// What others know is no secret; an empty setting is none at all.
@@ -58,10 +74,15 @@ pub(super) fn secret(text: &str) -> Result<SecretString, String> {
         "changeme",
     ];
     if KNOWN.contains(&text) {
-        return Err("this is a published default: choose another, or leave it out and one is made".to_owned());
+        return Err(
+            "this is a published default: choose another, or leave it out and one is made"
+                .to_owned(),
+        );
     }
     if text.len() < 16 {
-        return Err("a secret needs at least 16 characters; leave it out and one is made".to_owned());
+        return Err(
+            "a secret needs at least 16 characters; leave it out and one is made".to_owned(),
+        );
     }
     Ok(text.to_owned().into())
 }

@@ -10,13 +10,16 @@ use crate::registry::{Directory, Hubs, Registry, Retired, Waiters};
 use crate::session::Delivery;
 use actix::{Actor, ActorContext, Addr, AsyncContext, Context, Handler, WrapFuture};
 use domain::message::may_send;
-use protocol::event::{Refusal, Sent};
 use protocol::ErrorCode;
+use protocol::event::{Refusal, Sent};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
-use store::{Append, AppendError, AppendRefusal, ConversationKey, NewEntry, Outcome, Store, StoreError, Stored};
+use store::{
+    Append, AppendError, AppendRefusal, ConversationKey, NewEntry, Outcome, Store, StoreError,
+    Stored,
+};
 
 /// A conversation without traffic for this long leaves memory.
 const RETIRE_AFTER: Duration = Duration::from_secs(300);
@@ -50,7 +53,10 @@ struct Pending {
 
 enum State {
     /// Its row is being read; this waits.
-    Loading { submits: Vec<Submit>, committed: Vec<Committed> },
+    Loading {
+        submits: Vec<Submit>,
+        committed: Vec<Committed>,
+    },
     Ready(Names),
     /// There is no such conversation.
     Missing(ErrorCode),
@@ -69,17 +75,36 @@ pub struct Conversation {
 
 impl Conversation {
     /// A conversation that loads itself when it starts; it closes `gate` when it goes.
-    pub fn new(key: ConversationKey, gate: Arc<Gate>, deps: Deps, registry: Addr<Registry>) -> Self {
-        let state = State::Loading { submits: Vec::new(), committed: Vec::new() };
-        Self { key, gate, deps, registry, state, pending: VecDeque::new(), last_traffic: Instant::now() }
+    pub fn new(
+        key: ConversationKey,
+        gate: Arc<Gate>,
+        deps: Deps,
+        registry: Addr<Registry>,
+    ) -> Self {
+        let state = State::Loading {
+            submits: Vec::new(),
+            committed: Vec::new(),
+        };
+        Self {
+            key,
+            gate,
+            deps,
+            registry,
+            state,
+            pending: VecDeque::new(),
+            last_traffic: Instant::now(),
+        }
     }
 
     fn load(&self, ctx: &mut Context<Self>) {
         let (store, key) = (self.deps.store.clone(), self.key);
         let loading = async move { load(&store, key).await };
-        let loaded = actix::fut::ActorFutureExt::map(loading.into_actor(self), |names, conversation: &mut Self, _| {
-            conversation.loaded(names);
-        });
+        let loaded = actix::fut::ActorFutureExt::map(
+            loading.into_actor(self),
+            |names, conversation: &mut Self, _| {
+                conversation.loaded(names);
+            },
+        );
         ctx.spawn(loaded);
     }
 
@@ -93,7 +118,9 @@ impl Conversation {
             }
         };
         if let State::Loading { submits, committed } = std::mem::replace(&mut self.state, state) {
-            committed.into_iter().for_each(|committed| self.take_in(committed));
+            committed
+                .into_iter()
+                .for_each(|committed| self.take_in(committed));
             submits.into_iter().for_each(|submit| self.submit(submit));
         }
     }
@@ -102,20 +129,32 @@ impl Conversation {
         let allowed = match &self.state {
             State::Loading { .. } => return,
             State::Missing(code) => Err(*code),
-            State::Ready(names) => {
-                may_send(names.standing(submit.entry.sender)).map_err(|_| ErrorCode::ConversationNotFound)
-            }
+            State::Ready(names) => may_send(names.standing(submit.entry.sender))
+                .map_err(|_| ErrorCode::ConversationNotFound),
         };
-        let Submit { permit, origin, entry } = submit;
+        let Submit {
+            permit,
+            origin,
+            entry,
+        } = submit;
         if let Err(code) = allowed {
             self.answer(origin, permit, Err(refusal(code, &entry)));
             return;
         }
         let tag = next_tag();
-        let append = Append { conversation: self.key, tag, entry: Arc::clone(&entry) };
+        let append = Append {
+            conversation: self.key,
+            tag,
+            entry: Arc::clone(&entry),
+        };
         match self.deps.store.append(append) {
             Ok(()) => {
-                let pending = Pending { tag, origin, permit, since: Instant::now() };
+                let pending = Pending {
+                    tag,
+                    origin,
+                    permit,
+                    since: Instant::now(),
+                };
                 self.pending.push_back(pending);
             }
             Err(refused) => {
@@ -137,7 +176,11 @@ impl Conversation {
                 Err(error) => {
                     if let Some(pending) = pending {
                         let code = code_of(*error);
-                        self.answer(pending.origin, pending.permit, Err(refusal(code, &outcome.entry)));
+                        self.answer(
+                            pending.origin,
+                            pending.permit,
+                            Err(refusal(code, &outcome.entry)),
+                        );
                     }
                 }
             }
@@ -147,16 +190,39 @@ impl Conversation {
 
     /// Outcomes come back in order; one without a pending send was begun by a predecessor that died.
     fn take_pending(&mut self, tag: u64) -> Option<Pending> {
-        while self.pending.front().is_some_and(|pending| pending.tag < tag) {
+        while self
+            .pending
+            .front()
+            .is_some_and(|pending| pending.tag < tag)
+        {
             self.pending.pop_front();
         }
-        if self.pending.front().is_some_and(|pending| pending.tag == tag) { self.pending.pop_front() } else { None }
+        if self
+            .pending
+            .front()
+            .is_some_and(|pending| pending.tag == tag)
+        {
+            self.pending.pop_front()
+        } else {
+            None
+        }
     }
 
     fn stored(&self, outcome: &Outcome, stored: Stored, pending: Option<Pending>) {
-        let State::Ready(names) = &self.state else { return };
-        if let Some(Pending { origin, permit, since, .. }) = pending {
-            self.deps.metrics.ack_seconds.observe(since.elapsed().as_secs_f64());
+        let State::Ready(names) = &self.state else {
+            return;
+        };
+        if let Some(Pending {
+            origin,
+            permit,
+            since,
+            ..
+        }) = pending
+        {
+            self.deps
+                .metrics
+                .ack_seconds
+                .observe(since.elapsed().as_secs_f64());
             let sent = Sent {
                 id: stored.id,
                 conversation: names.conversation(),
@@ -185,7 +251,15 @@ impl Conversation {
     fn answer(&self, origin: Origin, permit: Permit, answer: Result<Sent, Refusal>) {
         match origin {
             Origin::Session { session, send } => {
-                outbox::add(session.worker, Delivery::Answer { to: session, send, answer, permit });
+                outbox::add(
+                    session.worker,
+                    Delivery::Answer {
+                        to: session,
+                        send,
+                        answer,
+                        permit,
+                    },
+                );
                 outbox::flush_soon(&self.deps.hubs);
             }
             // Nobody waits any more if the caller has gone.
@@ -195,7 +269,8 @@ impl Conversation {
 
     /// Step one: close the gate while nobody is inside. Step two: leave the directory and stop.
     fn retire_if_quiet(&self, ctx: &mut Context<Self>) {
-        let quiet = self.last_traffic.elapsed() >= RETIRE_AFTER || matches!(self.state, State::Missing(_));
+        let quiet =
+            self.last_traffic.elapsed() >= RETIRE_AFTER || matches!(self.state, State::Missing(_));
         if quiet && self.pending.is_empty() && self.gate.close_if_empty() {
             ctx.stop();
         }
@@ -211,7 +286,9 @@ fn next_tag() -> u64 {
 async fn load(store: &Store, key: ConversationKey) -> Result<Names, StoreError> {
     for _ in 1..LOAD_TRIES {
         match store.read(move |conn| Names::load(conn, key)).await {
-            Err(StoreError::Overloaded | StoreError::Unavailable) => actix_rt::time::sleep(LOAD_PAUSE).await,
+            Err(StoreError::Overloaded | StoreError::Unavailable) => {
+                actix_rt::time::sleep(LOAD_PAUSE).await
+            }
             loaded => return loaded,
         }
     }
@@ -219,7 +296,10 @@ async fn load(store: &Store, key: ConversationKey) -> Result<Names, StoreError> 
 }
 
 fn refusal(code: ErrorCode, entry: &NewEntry) -> Refusal {
-    Refusal { client_msg_id: entry.client_msg_id.clone(), ..Refusal::new(code) }
+    Refusal {
+        client_msg_id: entry.client_msg_id.clone(),
+        ..Refusal::new(code)
+    }
 }
 
 const fn code_of(error: AppendError) -> ErrorCode {
@@ -251,7 +331,13 @@ impl Drop for Conversation {
     fn drop(&mut self) {
         self.gate.close();
         self.deps.metrics.conversations_live.dec();
-        post(&self.registry, Retired { key: self.key, gate: Arc::clone(&self.gate) });
+        post(
+            &self.registry,
+            Retired {
+                key: self.key,
+                gate: Arc::clone(&self.gate),
+            },
+        );
     }
 }
 
@@ -272,7 +358,9 @@ impl Handler<Committed> for Conversation {
 
     fn handle(&mut self, committed: Committed, _: &mut Self::Context) {
         match &mut self.state {
-            State::Loading { committed: waiting, .. } => waiting.push(committed),
+            State::Loading {
+                committed: waiting, ..
+            } => waiting.push(committed),
             State::Ready(_) | State::Missing(_) => self.take_in(committed),
         }
     }

@@ -3,8 +3,8 @@
 
 use super::outbox;
 use crate::registry::{Directory, Live};
-use crate::session::{CommittedEntry, Delivery, EntryDelivery};
 use crate::session::wire::Encoded;
+use crate::session::{CommittedEntry, Delivery, EntryDelivery};
 use protocol::{Entry, Event};
 use std::sync::Arc;
 use store::{ConversationKey, DeviceKey, Principal};
@@ -23,7 +23,9 @@ pub struct Fact {
 
 /// Encodes a fact once for each wire that is online and puts it in the outbox.
 pub fn deliver(directory: &Directory, members: impl Iterator<Item = Principal>, fact: Fact) {
-    let mut live: smallvec::SmallVec<[Arc<Live>; 4]> = members.filter_map(|member| directory.live(member)).collect();
+    let mut live: smallvec::SmallVec<[Arc<Live>; 4]> = members
+        .filter_map(|member| directory.live(member))
+        .collect();
     live.extend(directory.subscribers(fact.conversation));
     if live.is_empty() {
         return;
@@ -35,11 +37,25 @@ pub fn deliver(directory: &Directory, members: impl Iterator<Item = Principal>, 
             frames.add(wire, &event);
         }
     }
-    let Fact { conversation, entry, sender, device } = fact;
-    let entry = Arc::new(CommittedEntry { conversation, entry, sender, device, frames });
+    let Fact {
+        conversation,
+        entry,
+        sender,
+        device,
+    } = fact;
+    let entry = Arc::new(CommittedEntry {
+        conversation,
+        entry,
+        sender,
+        device,
+        frames,
+    });
     for sessions in &live {
         for (worker, targets) in &sessions.by_worker {
-            let delivery = EntryDelivery { targets: Arc::clone(targets), entry: Arc::clone(&entry) };
+            let delivery = EntryDelivery {
+                targets: Arc::clone(targets),
+                entry: Arc::clone(&entry),
+            };
             outbox::add(*worker, Delivery::Entry(delivery));
         }
     }

@@ -24,7 +24,11 @@ thread_local! {
 pub fn hold(passage: Option<Arc<Passage>>) {
     let Some(passage) = passage else { return };
     OUTBOX.with_borrow_mut(|outbox| {
-        if outbox.passages.last().is_none_or(|last| !Arc::ptr_eq(last, &passage)) {
+        if outbox
+            .passages
+            .last()
+            .is_none_or(|last| !Arc::ptr_eq(last, &passage))
+        {
             outbox.passages.push(passage);
         }
     });
@@ -57,13 +61,22 @@ pub fn flush_soon(hubs: &Arc<Hubs>) {
 fn flush(hubs: &Hubs) {
     let (per_worker, passages) = OUTBOX.with_borrow_mut(|outbox| {
         outbox.scheduled = false;
-        (std::mem::take(&mut outbox.per_worker), std::mem::take(&mut outbox.passages))
+        (
+            std::mem::take(&mut outbox.per_worker),
+            std::mem::take(&mut outbox.passages),
+        )
     });
     for (worker, items) in per_worker.into_iter().enumerate() {
         if let Some(hub) = hubs.get(worker)
             && !items.is_empty()
         {
-            post(&hub, Deliver { passages: passages.clone(), items });
+            post(
+                &hub,
+                Deliver {
+                    passages: passages.clone(),
+                    items,
+                },
+            );
         }
     }
 }

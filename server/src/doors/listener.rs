@@ -3,23 +3,19 @@
 //!
 //! What actix refuses before a request exists (a malformed or oversize head, a head that is not
 //! complete in time) it answers with a bare 400 or 408 without a body; everything later passes
-//! the edge middleware. Slow bodies are bounded by the `Body` extractor.
+//! the edge middleware. Slow bodies are bounded by the `Body` extractor, and what actix leaves open
+//! (its time limit holds for the first head of a connection only) by [`crate::connection`].
 
-use crate::limits::{ConnectionGuard, Connections, Proxies};
 use actix_http::Request;
 use actix_service::IntoServiceFactory;
 use actix_web::body::MessageBody;
-use actix_web::dev::{AppConfig, Extensions, Response, Service, ServiceFactory};
-use actix_web::rt::net::TcpStream;
+use actix_web::dev::{AppConfig, Response, Service, ServiceFactory};
 use actix_web::{Error, HttpServer};
-use socket2::SockRef;
-use std::any::Any;
 use std::fmt;
-use std::net::Shutdown;
 use std::time::Duration;
 
 /// A request's head must be complete by then: slow heads (slowloris) end with 408.
-pub const HEAD_TIME: Duration = Duration::from_secs(8);
+pub const HEAD_TIME: Duration = Duration::from_secs(5);
 /// How long an idle connection waits for its next request: above what proxies keep (60 s).
 pub const KEEP_ALIVE: Duration = Duration::from_secs(75);
 /// How long a peer may take to notice that we closed.
@@ -64,26 +60,6 @@ where
         .disable_signals()
 }
 
-/// Counts a new connection, or ends it at once where its address has too many: what never sends
-/// a head must not hold a place. Call from `on_connect`; the guard lives with the connection.
-/// Connections of trusted proxies carry many clients and count in total only by `tune`.
-pub fn admit(connections: &Connections, proxies: &Proxies, io: &dyn Any, kept: &mut Extensions) {
-    let Some(stream) = io.downcast_ref::<TcpStream>() else {
-        return;
-    };
-    let Ok(peer) = stream.peer_addr() else { return };
-    if proxies.trusts(peer.ip()) {
-        return;
-    }
-    match connections.open(peer.ip()) {
-        Ok(guard) => {
-            kept.insert::<ConnectionGuard>(guard);
-        }
-        Err(full) => {
-            tracing::debug!(address = %peer.ip(), %full, "connection refused");
-            if let Err(error) = SockRef::from(stream).shutdown(Shutdown::Both) {
-                tracing::debug!(%error, "cannot end a connection");
-            }
-        }
-    }
-}
+#[cfg(test)]
+#[path = "listener_tests.rs"]
+mod tests;

@@ -18,13 +18,20 @@ pub struct Takeovers(Option<RateLimiter<AgentKey, DashMapStateStore<AgentKey>, D
 impl Takeovers {
     /// None so far.
     pub fn new(enforcement: Enforcement) -> Self {
-        Self((enforcement == Enforcement::On).then(|| RateLimiter::keyed(Quota::per_minute(PER_MINUTE))))
+        Self(
+            (enforcement == Enforcement::On)
+                .then(|| RateLimiter::keyed(Quota::per_minute(PER_MINUTE))),
+        )
     }
 
     /// Takes one; the error is the seconds to wait.
     pub fn take(&self, agent: AgentKey) -> Result<(), u64> {
-        let Some(limiter) = &self.0 else { return Ok(()) };
-        limiter.check_key(&agent).map_err(|until| whole_seconds(until.wait_time_from(DefaultClock::default().now())))
+        let Some(limiter) = &self.0 else {
+            return Ok(());
+        };
+        limiter
+            .check_key(&agent)
+            .map_err(|until| whole_seconds(until.wait_time_from(DefaultClock::default().now())))
     }
 
     /// Forgets agents that have been quiet.
@@ -45,7 +52,11 @@ mod tests {
         for _ in 0..3 {
             assert!(takeovers.take(AgentKey(1)).is_ok());
         }
-        assert!(takeovers.take(AgentKey(1)).is_err_and(|seconds| seconds >= 1));
+        assert!(
+            takeovers
+                .take(AgentKey(1))
+                .is_err_and(|seconds| seconds >= 1)
+        );
         assert!(takeovers.take(AgentKey(2)).is_ok());
     }
 }

@@ -12,8 +12,13 @@ pub const OF_AGENT: &str = "agent";
 /// The device of a principal by its name; made where it is new, marked as used.
 pub async fn open(node: &Node, principal: Principal, name: &str) -> Result<DeviceKey, Refusal> {
     let (wanted, now) = (name.to_owned(), node.clock.now());
-    let opened = node.store.write(move |conn| store::device::find_or_create(conn, principal, &wanted, now)).await;
-    let device = opened.map_err(|error| of_store(error, ErrorCode::Internal))?.key;
+    let opened = node
+        .store
+        .write(move |conn| store::device::find_or_create(conn, principal, &wanted, now))
+        .await;
+    let device = opened
+        .map_err(|error| of_store(error, ErrorCode::Internal))?
+        .key;
     node.devices.insert((principal, name.to_owned()), device);
     Ok(device)
 }

@@ -22,7 +22,11 @@ impl Names {
     /// Reads them.
     pub fn load(conn: &mut Conn, key: ConversationKey) -> Result<Self, StoreError> {
         let row = load(conn, key)?;
-        Ok(Self { id: row.id, kind: row.kind, members: members(conn, key)?.into() })
+        Ok(Self {
+            id: row.id,
+            kind: row.kind,
+            members: members(conn, key)?.into(),
+        })
     }
 
     /// The conversation's public id.
@@ -32,18 +36,27 @@ impl Names {
 
     /// Members who are there now.
     pub fn present(&self) -> impl Iterator<Item = Principal> + '_ {
-        self.members.iter().filter(|member| member.left_seq.is_none()).map(|member| member.principal)
+        self.members
+            .iter()
+            .filter(|member| member.left_seq.is_none())
+            .map(|member| member.principal)
     }
 
     /// The last `seq` before a present member joined; `None` for others.
     pub fn joined(&self, principal: Principal) -> Option<i64> {
-        let member = self.members.iter().find(|member| member.principal == principal)?;
+        let member = self
+            .members
+            .iter()
+            .find(|member| member.principal == principal)?;
         member.left_seq.is_none().then_some(member.joined_seq)
     }
 
     /// What is known of a sender.
     pub fn standing(&self, sender: Principal) -> SenderStanding {
-        let member = self.members.iter().find(|member| member.principal == sender);
+        let member = self
+            .members
+            .iter()
+            .find(|member| member.principal == sender);
         SenderStanding {
             is_member: member.is_some(),
             has_left: member.is_some_and(|member| member.left_seq.is_some()),
@@ -53,14 +66,20 @@ impl Names {
     /// The user and the agent of a direct conversation.
     pub fn direct(&self) -> (Option<&str>, Option<&str>) {
         let of = |kind| {
-            let member = self.members.iter().find(|member| member.principal.kind == kind)?;
+            let member = self
+                .members
+                .iter()
+                .find(|member| member.principal.kind == kind)?;
             Some(&*member.id)
         };
         (of(PrincipalKind::User), of(PrincipalKind::Agent))
     }
 
     fn party(&self, principal: Principal) -> Option<Party> {
-        let member = self.members.iter().find(|member| member.principal == principal)?;
+        let member = self
+            .members
+            .iter()
+            .find(|member| member.principal == principal)?;
         Some(Party::new(principal.kind, member.id.clone()))
     }
 
@@ -69,7 +88,10 @@ impl Names {
         if self.kind != ConversationKind::Direct {
             return None;
         }
-        let other = self.members.iter().find(|member| member.principal != sender)?;
+        let other = self
+            .members
+            .iter()
+            .find(|member| member.principal != sender)?;
         Some(Party::new(other.principal.kind, other.id.clone()))
     }
 
@@ -80,7 +102,9 @@ impl Names {
             conversation: self.id.clone(),
             seq: stored.seq,
             kind: entry.kind,
-            sender: self.party(entry.sender).unwrap_or_else(|| Party::new(PrincipalKind::System, "")),
+            sender: self
+                .party(entry.sender)
+                .unwrap_or_else(|| Party::new(PrincipalKind::System, "")),
             recipient: self.recipient(entry.sender),
             content: entry.content.clone(),
             metadata: entry.metadata.clone(),

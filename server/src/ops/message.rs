@@ -20,7 +20,11 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(30);
 const TRIES: usize = 3;
 
 /// Stores a message and delivers it; the same path as a socket's.
-pub async fn send(node: &Node, conversation: ConversationKey, entry: NewEntry) -> Result<Sent, Refusal> {
+pub async fn send(
+    node: &Node,
+    conversation: ConversationKey,
+    entry: NewEntry,
+) -> Result<Sent, Refusal> {
     let entry = Arc::new(entry);
     for _ in 0..TRIES {
         let mailbox = locate(node, conversation).await?;
@@ -54,8 +58,18 @@ async fn locate(node: &Node, key: ConversationKey) -> Result<Mailbox<Conversatio
         return Ok(mailbox);
     }
     let (caller, found) = oneshot::channel();
-    post(&node.registry, Locate { key, asker: Asker::Call(caller) });
-    found.await.ok().flatten().ok_or_else(|| Refusal::new(ErrorCode::ShuttingDown))
+    post(
+        &node.registry,
+        Locate {
+            key,
+            asker: Asker::Call(caller),
+        },
+    );
+    found
+        .await
+        .ok()
+        .flatten()
+        .ok_or_else(|| Refusal::new(ErrorCode::ShuttingDown))
 }
 
 /// Which part of a log.
@@ -96,26 +110,48 @@ pub async fn history(
             let names = Names::load(conn, key)?;
             let rows = rows.clamp(1, limits::PAGE_ROWS);
             let page = match span {
-                Span::Newest => store::message::page_below(conn, key, None, rows, limits::PAGE_BYTES)?,
-                Span::Before(seq) => store::message::page_below(conn, key, Some(seq), rows, limits::PAGE_BYTES)?,
-                Span::After(seq) => store::message::page_above(conn, key, seq, rows, limits::PAGE_BYTES)?,
+                Span::Newest => {
+                    store::message::page_below(conn, key, None, rows, limits::PAGE_BYTES)?
+                }
+                Span::Before(seq) => {
+                    store::message::page_below(conn, key, Some(seq), rows, limits::PAGE_BYTES)?
+                }
+                Span::After(seq) => {
+                    store::message::page_above(conn, key, seq, rows, limits::PAGE_BYTES)?
+                }
             };
             let joined = names.joined(principal).unwrap_or(i64::MAX);
-            let visible = page.rows.iter().filter(|row| row.seq > joined && row.kind != protocol::EntryKind::Gap);
+            let visible = page
+                .rows
+                .iter()
+                .filter(|row| row.seq > joined && row.kind != protocol::EntryKind::Gap);
             let entries = visible.map(|row| names.entry(row)).collect();
-            Ok(History { entries, first_seq: page.first_seq, last_seq: page.last_seq })
+            Ok(History {
+                entries,
+                first_seq: page.first_seq,
+                last_seq: page.last_seq,
+            })
         })
         .await;
     read.map_err(|error| of_store(error, ErrorCode::ConversationNotFound))
 }
 
 /// Turns the id of a message of this conversation into its `seq`.
-pub async fn seq_of(node: &Node, conversation: ConversationKey, id: protocol::MessageId) -> Result<i64, Refusal> {
-    let row = node.store.read(move |conn| store::message::find(conn, id)).await;
+pub async fn seq_of(
+    node: &Node,
+    conversation: ConversationKey,
+    id: protocol::MessageId,
+) -> Result<i64, Refusal> {
+    let row = node
+        .store
+        .read(move |conn| store::message::find(conn, id))
+        .await;
     let row = row.map_err(|error| of_store(error, ErrorCode::NotFound))?;
     row.filter(|row| row.conversation == conversation)
         .map(|row| row.seq)
-        .ok_or_else(|| Refusal::because(ErrorCode::NotFound, "no such message in this conversation"))
+        .ok_or_else(|| {
+            Refusal::because(ErrorCode::NotFound, "no such message in this conversation")
+        })
 }
 
 /// The `seq` at a time.
@@ -124,6 +160,9 @@ pub async fn seq_at(
     conversation: ConversationKey,
     at: protocol::Timestamp,
 ) -> Result<i64, Refusal> {
-    let seq = node.store.read(move |conn| store::message::seq_at(conn, conversation, at)).await;
+    let seq = node
+        .store
+        .read(move |conn| store::message::seq_at(conn, conversation, at))
+        .await;
     seq.map_err(|error| of_store(error, ErrorCode::NotFound))
 }

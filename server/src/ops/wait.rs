@@ -22,9 +22,20 @@ pub struct Poll {
 }
 
 /// Everything up to `seq` has reached the caller's device.
-pub fn acknowledge(node: &Node, device: DeviceKey, conversation: ConversationKey, seq: i64) -> Result<(), Refusal> {
-    let update = PositionUpdate { device, conversation, position: Position { seq, rev: 0 } };
-    node.store.save_positions(vec![update]).map_err(|_| Refusal::new(ErrorCode::Overloaded))
+pub fn acknowledge(
+    node: &Node,
+    device: DeviceKey,
+    conversation: ConversationKey,
+    seq: i64,
+) -> Result<(), Refusal> {
+    let update = PositionUpdate {
+        device,
+        conversation,
+        position: Position { seq, rev: 0 },
+    };
+    node.store
+        .save_positions(vec![update])
+        .map_err(|_| Refusal::new(ErrorCode::Overloaded))
 }
 
 /// Messages above `seq`, or an empty page when the wait is over.
@@ -47,7 +58,11 @@ pub async fn messages(
 }
 
 /// Conversations with something above the device's position, or none when the wait is over.
-pub async fn conversations(node: &Node, poll: Poll, query: ListQuery) -> Result<Vec<ListItem>, Refusal> {
+pub async fn conversations(
+    node: &Node,
+    poll: Poll,
+    query: ListQuery,
+) -> Result<Vec<ListItem>, Refusal> {
     let waiter = register(node, poll, WaitOn::Principal(poll.principal))?;
     let deadline = Instant::now() + poll.wait;
     loop {
@@ -65,7 +80,10 @@ fn register(node: &Node, poll: Poll, on: WaitOn) -> Result<Option<Waiter>, Refus
     }
     let waiter = node.waiters.register(poll.principal, on, limits::WAITERS);
     waiter.map(Some).ok_or_else(|| {
-        Refusal::because(ErrorCode::TooManyConnections, "too many requests of yours wait already")
+        Refusal::because(
+            ErrorCode::TooManyConnections,
+            "too many requests of yours wait already",
+        )
     })
 }
 

@@ -23,17 +23,29 @@ pub fn to_principals(
 
 /// Tells the members of a conversation, the session that says it aside. A conversation that the
 /// speaker is not a member of does not exist for it: nothing is told.
-pub async fn to_members(node: &Node, speaker: Principal, from: SessionId, id: &ConversationId, event: &Event) {
+pub async fn to_members(
+    node: &Node,
+    speaker: Principal,
+    from: SessionId,
+    id: &ConversationId,
+    event: &Event,
+) {
     let wanted = id.clone();
     let members = node
         .store
         .read(move |conn| {
-            let row = store::conversation::find(conn, &wanted)?.ok_or(store::StoreError::NotFound)?;
+            let row =
+                store::conversation::find(conn, &wanted)?.ok_or(store::StoreError::NotFound)?;
             store::conversation::members(conn, row.key)
         })
         .await;
     let Ok(members) = members else { return };
-    let present = || members.iter().filter(|member| member.left_seq.is_none()).map(|member| member.principal);
+    let present = || {
+        members
+            .iter()
+            .filter(|member| member.left_seq.is_none())
+            .map(|member| member.principal)
+    };
     if present().any(|member| member == speaker) {
         tell(&node.directory, &node.hubs, present(), Some(from), event);
     }
@@ -49,7 +61,11 @@ fn tell(
     let mut frames = Encoded::default();
     let mut by_worker: BTreeMap<usize, Vec<SessionRef>> = BTreeMap::new();
     for live in principals.filter_map(|principal| directory.live(principal)) {
-        for session in live.sessions.iter().filter(|session| Some(session.id) != but) {
+        for session in live
+            .sessions
+            .iter()
+            .filter(|session| Some(session.id) != but)
+        {
             frames.add(&session.wire, event);
             by_worker.entry(session.worker).or_default().push(*session);
         }
@@ -57,8 +73,17 @@ fn tell(
     let frames = Arc::new(frames);
     for (worker, targets) in by_worker {
         if let Some(hub) = hubs.get(worker) {
-            let item = Delivery::Ephemeral { targets: targets.into(), frames: Arc::clone(&frames) };
-            post(&hub, Deliver { passages: Vec::new(), items: vec![item] });
+            let item = Delivery::Ephemeral {
+                targets: targets.into(),
+                frames: Arc::clone(&frames),
+            };
+            post(
+                &hub,
+                Deliver {
+                    passages: Vec::new(),
+                    items: vec![item],
+                },
+            );
         }
     }
 }

@@ -37,7 +37,11 @@ pub struct Registry {
 
 impl Registry {
     /// A registry that starts actors on `arbiters`.
-    pub fn new(conversation_deps: Deps, agent_deps: AgentDeps, arbiters: Vec<ArbiterHandle>) -> Self {
+    pub fn new(
+        conversation_deps: Deps,
+        agent_deps: AgentDeps,
+        arbiters: Vec<ArbiterHandle>,
+    ) -> Self {
         Self {
             directory: Arc::clone(&conversation_deps.directory),
             conversation_deps,
@@ -57,9 +61,14 @@ impl Registry {
         }
         let arbiter = self.arbiter(key.0)?;
         let gate = Gate::new(limits::CONVERSATION_PERMITS);
-        let (deps, registry, own_gate) = (self.conversation_deps.clone(), me.clone(), Arc::clone(&gate));
-        let addr =
-            Conversation::start_in_arbiter(arbiter, move |_| Conversation::new(key, own_gate, deps, registry));
+        let (deps, registry, own_gate) = (
+            self.conversation_deps.clone(),
+            me.clone(),
+            Arc::clone(&gate),
+        );
+        let addr = Conversation::start_in_arbiter(arbiter, move |_| {
+            Conversation::new(key, own_gate, deps, registry)
+        });
         let mailbox = Mailbox::new(addr, gate);
         self.directory.enter_conversation(key, mailbox.clone());
         Some(mailbox)
@@ -92,7 +101,11 @@ impl Handler<Locate> for Registry {
     type Result = ();
 
     fn handle(&mut self, Locate { key, asker }: Locate, ctx: &mut Self::Context) {
-        let mailbox = if self.draining { None } else { self.conversation(key, &ctx.address()) };
+        let mailbox = if self.draining {
+            None
+        } else {
+            self.conversation(key, &ctx.address())
+        };
         match asker {
             Asker::Session { addr, name } => post(&addr, Located { name, key, mailbox }),
             Asker::Call(caller) => drop(caller.send(mailbox)),
@@ -114,7 +127,8 @@ impl Handler<Retired> for Registry {
     type Result = ();
 
     fn handle(&mut self, retired: Retired, _: &mut Self::Context) {
-        self.directory.leave_conversation(retired.key, &retired.gate);
+        self.directory
+            .leave_conversation(retired.key, &retired.gate);
     }
 }
 
@@ -129,13 +143,27 @@ impl Handler<Attach> for Registry {
         if let Some(sid) = &attach.sid {
             self.by_login.entry(sid.clone()).or_default().insert(id);
         }
-        self.sessions.insert(id, Entered { addr: attach.addr.clone(), sid: attach.sid });
-        self.directory.enter_session(attach.principal, attach.session);
+        self.sessions.insert(
+            id,
+            Entered {
+                addr: attach.addr.clone(),
+                sid: attach.sid,
+            },
+        );
+        self.directory
+            .enter_session(attach.principal, attach.session);
         if attach.principal.kind == PrincipalKind::Agent
             && let Some(agent) = self.agent(AgentKey(attach.principal.key))
         {
             let party = attach.party;
-            post(&agent, Arrive { session: id, addr: attach.addr.clone(), party });
+            post(
+                &agent,
+                Arrive {
+                    session: id,
+                    addr: attach.addr.clone(),
+                    party,
+                },
+            );
         }
         post(&attach.addr, Attached);
     }
@@ -158,7 +186,12 @@ impl Handler<Detach> for Registry {
         if principal.kind == PrincipalKind::Agent
             && let Some(agent) = self.directory.agent(AgentKey(principal.key))
         {
-            post(&agent, Leave { session: session.id });
+            post(
+                &agent,
+                Leave {
+                    session: session.id,
+                },
+            );
         }
     }
 }
@@ -180,12 +213,17 @@ impl Handler<Drain> for Registry {
 
     fn handle(&mut self, _: Drain, ctx: &mut Self::Context) {
         self.draining = true;
-        let addresses: Vec<_> = self.sessions.values().map(|entered| entered.addr.clone()).collect();
+        let addresses: Vec<_> = self
+            .sessions
+            .values()
+            .map(|entered| entered.addr.clone())
+            .collect();
         let at_once = addresses.len().div_ceil(DRAIN_STEPS).max(1);
         for (step, some) in addresses.chunks(at_once).enumerate() {
             let some = some.to_vec();
             ctx.run_later(DRAIN_STEP * step as u32, move |_, _| {
-                some.iter().for_each(|addr| post(addr, End(CloseCode::Restart)));
+                some.iter()
+                    .for_each(|addr| post(addr, End(CloseCode::Restart)));
             });
         }
     }

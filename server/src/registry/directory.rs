@@ -33,8 +33,15 @@ impl Live {
                 wires.push(session.wire);
             }
         }
-        let by_worker = workers.into_iter().map(|(worker, refs)| (worker, refs.into())).collect();
-        Self { sessions, by_worker, wires }
+        let by_worker = workers
+            .into_iter()
+            .map(|(worker, refs)| (worker, refs.into()))
+            .collect();
+        Self {
+            sessions,
+            by_worker,
+            wires,
+        }
     }
 }
 
@@ -56,12 +63,16 @@ pub struct Directory {
 impl Directory {
     /// The actor of a conversation, if it is in memory.
     pub fn conversation(&self, key: ConversationKey) -> Option<Mailbox<Conversation>> {
-        self.conversations.get(&key).map(|entry| entry.value().clone())
+        self.conversations
+            .get(&key)
+            .map(|entry| entry.value().clone())
     }
 
     /// The live sessions of a principal, if there are any.
     pub fn live(&self, principal: Principal) -> Option<Arc<Live>> {
-        self.live.get(&principal).map(|entry| Arc::clone(entry.value()))
+        self.live
+            .get(&principal)
+            .map(|entry| Arc::clone(entry.value()))
     }
 
     /// Live sessions that follow a conversation without being members (watchers).
@@ -99,7 +110,10 @@ impl Directory {
 
     /// Conversations in memory, sessions of users, users online, agents online.
     pub fn counts(&self) -> Counts {
-        let mut counts = Counts { conversations: self.conversations.len(), ..Counts::default() };
+        let mut counts = Counts {
+            conversations: self.conversations.len(),
+            ..Counts::default()
+        };
         for entry in &self.live {
             counts.sessions += entry.value().sessions.len();
             if entry.key().kind == protocol::PrincipalKind::User {
@@ -114,7 +128,10 @@ impl Directory {
 
     /// Submits on their way through all conversations.
     pub fn pending_submits(&self) -> u64 {
-        self.conversations.iter().map(|entry| entry.value().gate().pending()).sum()
+        self.conversations
+            .iter()
+            .map(|entry| entry.value().gate().pending())
+            .sum()
     }
 
     pub(super) fn enter_conversation(&self, key: ConversationKey, mailbox: Mailbox<Conversation>) {
@@ -123,22 +140,39 @@ impl Directory {
 
     /// Forgets a conversation, if the entry is still the one that went.
     pub(super) fn leave_conversation(&self, key: ConversationKey, gate: &Arc<Gate>) {
-        self.conversations.remove_if(&key, |_, mailbox| Arc::ptr_eq(mailbox.gate(), gate));
+        self.conversations
+            .remove_if(&key, |_, mailbox| Arc::ptr_eq(mailbox.gate(), gate));
     }
 
     pub(super) fn enter_agent(&self, key: AgentKey, addr: Addr<Agent>) {
-        self.agents.insert(key, AgentEntry { addr, status: ByteString::from_static("online"), online: false });
+        self.agents.insert(
+            key,
+            AgentEntry {
+                addr,
+                status: ByteString::from_static("online"),
+                online: false,
+            },
+        );
     }
 
     pub(super) fn enter_session(&self, principal: Principal, session: SessionRef) {
-        let mut sessions = self.live(principal).map_or_else(Vec::new, |live| live.sessions.clone());
+        let mut sessions = self
+            .live(principal)
+            .map_or_else(Vec::new, |live| live.sessions.clone());
         sessions.push(session);
         self.live.insert(principal, Arc::new(Live::of(sessions)));
     }
 
     pub(super) fn leave_session(&self, principal: Principal, session: SessionId) {
-        let Some(live) = self.live(principal) else { return };
-        let sessions: Vec<_> = live.sessions.iter().filter(|other| other.id != session).copied().collect();
+        let Some(live) = self.live(principal) else {
+            return;
+        };
+        let sessions: Vec<_> = live
+            .sessions
+            .iter()
+            .filter(|other| other.id != session)
+            .copied()
+            .collect();
         if sessions.is_empty() {
             self.live.remove(&principal);
         } else {

@@ -16,7 +16,10 @@ pub struct PositionBook(DashMap<DeviceKey, HashMap<SessionId, Confirmed>>);
 impl PositionBook {
     /// A socket of the device starts to hear of its conversations.
     pub fn attach(&self, device: DeviceKey, session: SessionId) {
-        self.0.entry(device).or_default().insert(session, Confirmed::new());
+        self.0
+            .entry(device)
+            .or_default()
+            .insert(session, Confirmed::new());
     }
 
     /// A socket of the device has gone; it holds nobody back any more.
@@ -34,17 +37,27 @@ impl PositionBook {
         session: SessionId,
         confirmed: &[(ConversationKey, Position)],
     ) -> Vec<(ConversationKey, Position)> {
-        let Some(mut sessions) = self.0.get_mut(&device) else { return confirmed.to_vec() };
+        let Some(mut sessions) = self.0.get_mut(&device) else {
+            return confirmed.to_vec();
+        };
         let own = sessions.entry(session).or_default();
         for (conversation, position) in confirmed {
             own.insert(*conversation, *position);
         }
-        confirmed.iter().filter_map(|(conversation, _)| Some((*conversation, lowest(&sessions, *conversation)?))).collect()
+        confirmed
+            .iter()
+            .filter_map(|(conversation, _)| {
+                Some((*conversation, lowest(&sessions, *conversation)?))
+            })
+            .collect()
     }
 }
 
 /// `None` while a socket has confirmed nothing there: it stands at what is stored.
-fn lowest(sessions: &HashMap<SessionId, Confirmed>, conversation: ConversationKey) -> Option<Position> {
+fn lowest(
+    sessions: &HashMap<SessionId, Confirmed>,
+    conversation: ConversationKey,
+) -> Option<Position> {
     let mut lowest: Option<Position> = None;
     for confirmed in sessions.values() {
         let position = confirmed.get(&conversation)?;
@@ -73,9 +86,18 @@ mod tests {
         let (one, two) = (SessionId(1), SessionId(2));
         book.attach(DEVICE, one);
         book.attach(DEVICE, two);
-        assert!(book.confirm(DEVICE, one, &[(CONVERSATION, at(9))]).is_empty());
-        assert_eq!(book.confirm(DEVICE, two, &[(CONVERSATION, at(4))]), vec![(CONVERSATION, at(4))]);
+        assert!(
+            book.confirm(DEVICE, one, &[(CONVERSATION, at(9))])
+                .is_empty()
+        );
+        assert_eq!(
+            book.confirm(DEVICE, two, &[(CONVERSATION, at(4))]),
+            vec![(CONVERSATION, at(4))]
+        );
         book.detach(DEVICE, two);
-        assert_eq!(book.confirm(DEVICE, one, &[(CONVERSATION, at(10))]), vec![(CONVERSATION, at(10))]);
+        assert_eq!(
+            book.confirm(DEVICE, one, &[(CONVERSATION, at(10))]),
+            vec![(CONVERSATION, at(10))]
+        );
     }
 }

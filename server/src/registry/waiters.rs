@@ -39,7 +39,12 @@ pub struct Waiter {
 
 impl Waiters {
     /// Registers a long poll of `principal`; `None` when `limit` of theirs wait already.
-    pub fn register(self: &Arc<Self>, principal: Principal, on: WaitOn, limit: usize) -> Option<Waiter> {
+    pub fn register(
+        self: &Arc<Self>,
+        principal: Principal,
+        on: WaitOn,
+        limit: usize,
+    ) -> Option<Waiter> {
         {
             let mut own = self.per_principal.entry(principal).or_insert(0);
             if *own >= limit {
@@ -49,12 +54,21 @@ impl Waiters {
         }
         let id = self.next.fetch_add(1, Ordering::Relaxed);
         let woken = Arc::new(Notify::new());
-        self.waiting.entry(on).or_default().insert(id, Arc::clone(&woken));
+        self.waiting
+            .entry(on)
+            .or_default()
+            .insert(id, Arc::clone(&woken));
         self.count.fetch_add(1, Ordering::SeqCst);
         if self.draining.load(Ordering::SeqCst) {
             woken.notify_one();
         }
-        Some(Waiter { waiters: Arc::clone(self), on, principal, id, woken })
+        Some(Waiter {
+            waiters: Arc::clone(self),
+            on,
+            principal,
+            id,
+            woken,
+        })
     }
 
     /// Something was committed to `conversation`, whose members are `members`.
@@ -108,11 +122,15 @@ impl Drop for Waiter {
         if let Some(mut waiting) = self.waiters.waiting.get_mut(&self.on) {
             waiting.remove(&self.id);
         }
-        self.waiters.waiting.remove_if(&self.on, |_, waiting| waiting.is_empty());
+        self.waiters
+            .waiting
+            .remove_if(&self.on, |_, waiting| waiting.is_empty());
         if let Some(mut own) = self.waiters.per_principal.get_mut(&self.principal) {
             *own -= 1;
         }
-        self.waiters.per_principal.remove_if(&self.principal, |_, own| *own == 0);
+        self.waiters
+            .per_principal
+            .remove_if(&self.principal, |_, own| *own == 0);
         self.waiters.count.fetch_sub(1, Ordering::SeqCst);
     }
 }

@@ -1,6 +1,5 @@
 //! The session actor: a doorman for what comes from the socket and from the registry.
 
-use super::connection::linger;
 use super::hub::Slots;
 use super::inbound::close_code_of;
 use super::messages::{Attached, End, Located, SessionRef};
@@ -9,6 +8,7 @@ use super::routes::Routes;
 use super::setup::{Setup, Who};
 use super::slot::Slot;
 use super::{pump, resume};
+use crate::limits::Refusals;
 use crate::mailbox::post;
 use crate::node::Node;
 use crate::registry::{Attach, Detach};
@@ -41,7 +41,15 @@ impl Session {
         node: Arc<Node>,
         socket: Socket,
     ) -> Self {
-        Self { setup, me, slot, node, routes: Routes::default(), slots, socket: Some(socket) }
+        Self {
+            setup,
+            me,
+            slot,
+            node,
+            routes: Routes::default(),
+            slots,
+            socket: Some(socket),
+        }
     }
 
     pub(super) fn outbound(&self) -> &Outbound {
@@ -67,7 +75,7 @@ impl Session {
     pub(super) fn refuse(&mut self, refusal: Refusal) {
         self.node.metrics.refused(refusal.code);
         self.outbound().answer(&Event::Error(refusal));
-        if self.setup.refusals.note() {
+        if self.setup.refusals.as_mut().is_some_and(Refusals::note) {
             self.outbound().close(CloseCode::RateLimited);
         }
     }
@@ -81,7 +89,10 @@ impl Actor for Session {
         self.welcome();
         if let Some(socket) = self.socket.take() {
             let pumping = pump::pump(Rc::clone(&self.slot), socket, Arc::clone(&self.node));
-            ctx.spawn(actix::fut::ActorFutureExt::map(pumping.into_actor(self), |(), _, ctx| ctx.stop()));
+            ctx.spawn(actix::fut::ActorFutureExt::map(
+                pumping.into_actor(self),
+                |(), _, ctx| ctx.stop(),
+            ));
         }
         let attach = Attach {
             session: self.me,
@@ -101,14 +112,23 @@ impl Actor for Session {
         self.slot.save_positions();
         self.node.positions.detach(self.setup.device, self.me.id);
         self.slots.remove(self.me.slot);
-        post(&self.node.registry, Detach { session: self.me, principal: self.setup.who.principal() });
+        post(
+            &self.node.registry,
+            Detach {
+                session: self.me,
+                principal: self.setup.who.principal(),
+            },
+        );
         self.node.metrics.sessions_live.dec();
-        linger(Arc::clone(&self.slot.connection));
     }
 }
 
 impl StreamHandler<Result<AggregatedMessage, ProtocolError>> for Session {
-    fn handle(&mut self, message: Result<AggregatedMessage, ProtocolError>, ctx: &mut Self::Context) {
+    fn handle(
+        &mut self,
+        message: Result<AggregatedMessage, ProtocolError>,
+        ctx: &mut Self::Context,
+    ) {
         self.slot.alive();
         match message {
             Ok(AggregatedMessage::Text(text)) => self.on_text(&text, ctx),
@@ -134,7 +154,9 @@ impl StreamHandler<Result<AggregatedMessage, ProtocolError>> for Session {
 impl Session {
     /// A numbered pong confirms what was sent before its ping.
     fn on_pong(&self, payload: &[u8]) {
-        let number = std::str::from_utf8(payload).ok().and_then(|text| text.parse().ok());
+        let number = std::str::from_utf8(payload)
+            .ok()
+            .and_then(|text| text.parse().ok());
         if let Some(number) = number
             && !self.me.wire.cursor_aware
         {

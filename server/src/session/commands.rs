@@ -35,11 +35,20 @@ impl Session {
     fn on_command(&mut self, command: Command, ctx: &mut Context<Self>) {
         match command {
             Command::Send(send) => self.on_send(send, ctx),
-            Command::Typing { conversation, typing } => self.on_typing(conversation, typing, ctx),
-            Command::Status { status, conversation } => self.on_status(status, conversation, ctx),
+            Command::Typing {
+                conversation,
+                typing,
+            } => self.on_typing(conversation, typing, ctx),
+            Command::Status {
+                status,
+                conversation,
+            } => self.on_status(status, conversation, ctx),
             Command::Heartbeat => self.on_heartbeat(),
             Command::Resume { positions } => self.on_resume(positions, ctx),
-            Command::Ack { conversation, position } => self.on_ack(&conversation, position, ctx),
+            Command::Ack {
+                conversation,
+                position,
+            } => self.on_ack(&conversation, position, ctx),
             Command::Auth { token } => self.on_auth(token, ctx),
         }
     }
@@ -49,8 +58,10 @@ impl Session {
         match self.setup.buckets.take(class) {
             Take::Ok => true,
             Take::RetryAfter(seconds) => {
-                let mut refusal =
-                    Refusal::because(ErrorCode::RateLimited, "rate limit exceeded: too many messages");
+                let mut refusal = Refusal::because(
+                    ErrorCode::RateLimited,
+                    "rate limit exceeded: too many messages",
+                );
                 refusal.retry_after = Some(seconds);
                 self.refuse(refusal);
                 false
@@ -68,11 +79,20 @@ impl Session {
             return;
         }
         let sender = self.setup.party.clone();
-        let event = Event::Typing { conversation: conversation.clone(), sender, typing };
+        let event = Event::Typing {
+            conversation: conversation.clone(),
+            sender,
+            typing,
+        };
         self.whisper(conversation, event, ctx);
     }
 
-    fn on_status(&mut self, status: ByteString, conversation: Option<ConversationId>, ctx: &mut Context<Self>) {
+    fn on_status(
+        &mut self,
+        status: ByteString,
+        conversation: Option<ConversationId>,
+        ctx: &mut Context<Self>,
+    ) {
         if !self.may_whisper() {
             return;
         }
@@ -82,7 +102,11 @@ impl Session {
                 if let Who::Agent { key, .. } = who {
                     self.node.directory.set_agent_status(*key, &status);
                 }
-                let event = Event::Status { sender, status, conversation: Some(conversation.clone()) };
+                let event = Event::Status {
+                    sender,
+                    status,
+                    conversation: Some(conversation.clone()),
+                };
                 self.whisper(conversation, event, ctx);
             }
             (None, Who::Agent { key, .. }) => {
@@ -125,7 +149,12 @@ impl Session {
         }
     }
 
-    fn on_ack(&mut self, conversation: &ConversationId, position: Position, ctx: &mut Context<Self>) {
+    fn on_ack(
+        &mut self,
+        conversation: &ConversationId,
+        position: Position,
+        ctx: &mut Context<Self>,
+    ) {
         if let Some(key) = self.routes.key_of(conversation) {
             self.outbound().acknowledged(key, position);
             return;
@@ -133,14 +162,18 @@ impl Session {
         let node = Arc::clone(&self.node);
         let principal = self.setup.who.principal();
         let wanted = conversation.clone();
-        let looking = async move { ops::conversation::key_of_member(&node, principal, &wanted).await };
+        let looking =
+            async move { ops::conversation::key_of_member(&node, principal, &wanted).await };
         let conversation = conversation.clone();
-        let found = actix::fut::ActorFutureExt::map(looking.into_actor(self), move |key, session: &mut Self, _| {
-            if let Ok(key) = key {
-                session.routes.learn(&conversation, key);
-                session.outbound().acknowledged(key, position);
-            }
-        });
+        let found = actix::fut::ActorFutureExt::map(
+            looking.into_actor(self),
+            move |key, session: &mut Self, _| {
+                if let Ok(key) = key {
+                    session.routes.learn(&conversation, key);
+                    session.outbound().acknowledged(key, position);
+                }
+            },
+        );
         ctx.spawn(found);
     }
 
@@ -148,11 +181,14 @@ impl Session {
     fn on_auth(&self, token: String, ctx: &mut Context<Self>) {
         let node = Arc::clone(&self.node);
         let checking = async move { node.auth.user(&token).await };
-        let checked = actix::fut::ActorFutureExt::map(checking.into_actor(self), |identity, session: &mut Self, _| {
-            match (identity, &session.setup.who) {
+        let checked = actix::fut::ActorFutureExt::map(
+            checking.into_actor(self),
+            |identity, session: &mut Self, _| match (identity, &session.setup.who) {
                 (Ok(identity), Who::User { key, .. }) if identity.key == *key => {
                     session.slot.expires_at.set(Some(identity.expires_at));
-                    session.outbound().answer(&Event::Authenticated { expires_at: identity.expires_at });
+                    session.outbound().answer(&Event::Authenticated {
+                        expires_at: identity.expires_at,
+                    });
                 }
                 (Ok(_), _) => session.refuse(Refusal::because(
                     ErrorCode::Forbidden,
@@ -162,8 +198,8 @@ impl Session {
                     session.refuse(refusal);
                     session.outbound().close(CloseCode::Unauthenticated);
                 }
-            }
-        });
+            },
+        );
         ctx.spawn(checked);
     }
 }

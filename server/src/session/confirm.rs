@@ -28,7 +28,11 @@ impl Confirm {
         if self.moved.is_empty() || self.under_way.is_some() {
             return None;
         }
-        let mark = self.moved.drain().filter_map(|key| Some((key, sent(key)?))).collect();
+        let mark = self
+            .moved
+            .drain()
+            .filter_map(|key| Some((key, sent(key)?)))
+            .collect();
         self.last_number += 1;
         self.under_way = Some((self.last_number, mark));
         Some(self.last_number)

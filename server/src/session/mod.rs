@@ -8,7 +8,6 @@ mod actor;
 mod catch_up;
 mod commands;
 mod confirm;
-mod connection;
 mod hub;
 mod inbound;
 mod messages;
@@ -21,7 +20,6 @@ mod slot;
 pub mod wire;
 
 pub use actor::Session;
-pub use connection::Connection;
 pub use hub::{Hub, Slots};
 pub use messages::{
     Attached, CommittedEntry, Deliver, Delivery, End, EntryDelivery, Located, SessionId, SessionRef,

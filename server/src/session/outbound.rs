@@ -66,6 +66,31 @@ pub enum Next {
     Gone,
 }
 
+/// What waits in lanes, for the gauges.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Depths {
+    /// Sessions that read from the log.
+    pub catching_up: i64,
+    /// Entries in delivery lanes.
+    pub deliveries: i64,
+    /// Their bytes.
+    pub delivery_bytes: i64,
+    /// Acks, errors and answers.
+    pub answers: i64,
+    /// Sends whose ack is not written yet.
+    pub in_flight: i64,
+}
+
+impl std::ops::AddAssign for Depths {
+    fn add_assign(&mut self, other: Self) {
+        self.catching_up += other.catching_up;
+        self.deliveries += other.deliveries;
+        self.delivery_bytes += other.delivery_bytes;
+        self.answers += other.answers;
+        self.in_flight += other.in_flight;
+    }
+}
+
 enum Lane {
     Frames(SharedFrames),
     Ping(u64),
@@ -109,7 +134,11 @@ enum EndState {
 impl Outbound {
     /// Empty lanes.
     pub fn new(viewer: Viewer) -> Self {
-        let phase = if viewer.wire.cursor_aware { Phase::AwaitingResume } else { Phase::Starting };
+        let phase = if viewer.wire.cursor_aware {
+            Phase::AwaitingResume
+        } else {
+            Phase::Starting
+        };
         let state = State {
             phase,
             feed: Feed::default(),
@@ -125,7 +154,11 @@ impl Outbound {
             end: None,
             reader: None,
         };
-        Self { viewer, state: RefCell::new(state), wake_pump: Notify::new() }
+        Self {
+            viewer,
+            state: RefCell::new(state),
+            wake_pump: Notify::new(),
+        }
     }
 
     /// Whose socket this is.
@@ -143,7 +176,12 @@ impl Outbound {
         let shown = self.shown(committed.sender, committed.device);
         let frames = self.frames_of(committed, shown);
         let room = state.has_room();
-        let verdict = state.feed.on_entry(committed.conversation, committed.entry.seq, !frames.is_empty(), room);
+        let verdict = state.feed.on_entry(
+            committed.conversation,
+            committed.entry.seq,
+            !frames.is_empty(),
+            room,
+        );
         match verdict {
             Verdict::Send => {
                 state.push(frames);
@@ -172,15 +210,26 @@ impl Outbound {
     /// How this socket is shown an entry.
     pub fn shown(&self, sender: Principal, device: Option<DeviceKey>) -> Shown {
         let mine = sender == self.viewer.principal;
-        shown(self.viewer.wire.own, mine, mine && device == Some(self.viewer.device))
+        shown(
+            self.viewer.wire.own,
+            mine,
+            mine && device == Some(self.viewer.device),
+        )
     }
 
     fn frames_of(&self, committed: &CommittedEntry, shown: Shown) -> SharedFrames {
         let wire = &self.viewer.wire;
         match shown {
             Shown::Hidden => SharedFrames::from([]),
-            Shown::Echo => wire.dialect.encode_echo(&committed.entry, wire.variant).into(),
-            Shown::Plain => committed.frames.get(wire).cloned().unwrap_or_else(|| SharedFrames::from([])),
+            Shown::Echo => wire
+                .dialect
+                .encode_echo(&committed.entry, wire.variant)
+                .into(),
+            Shown::Plain => committed
+                .frames
+                .get(wire)
+                .cloned()
+                .unwrap_or_else(|| SharedFrames::from([])),
         }
     }
 
@@ -198,7 +247,10 @@ impl Outbound {
             Err(refusal) => Event::Error(refusal),
         };
         let frames = self.viewer.wire.encode(&event);
-        self.state.borrow_mut().answers.push_back(Answer { frames, send: Some(send) });
+        self.state.borrow_mut().answers.push_back(Answer {
+            frames,
+            send: Some(send),
+        });
         self.wake_pump.notify_one();
     }
 
@@ -286,7 +338,12 @@ impl Outbound {
 
     /// When the oldest unanswered send began.
     pub fn oldest_send(&self) -> Option<Instant> {
-        self.state.borrow().in_flight.iter().map(|(_, since)| *since).min()
+        self.state
+            .borrow()
+            .in_flight
+            .iter()
+            .map(|(_, since)| *since)
+            .min()
     }
 
     /// The pump takes the next thing; `None`: wait for [`Outbound::woken`].
@@ -299,7 +356,10 @@ impl Outbound {
             return Some(Next::Pong(payload));
         }
         if let Some(answer) = state.answers.pop_front() {
-            return Some(Next::Answer { frames: answer.frames, send: answer.send });
+            return Some(Next::Answer {
+                frames: answer.frames,
+                send: answer.send,
+            });
         }
         if let Some(EndState::Close(code)) = state.end {
             return Some(Next::Close(code));
@@ -384,7 +444,10 @@ impl Outbound {
     pub fn acknowledged(&self, conversation: ConversationKey, position: Position) {
         let mut state = self.state.borrow_mut();
         if let Some(sent) = state.feed.sent(conversation) {
-            let position = Position { seq: position.seq.min(sent.seq), rev: position.rev.min(sent.rev) };
+            let position = Position {
+                seq: position.seq.min(sent.seq),
+                rev: position.rev.min(sent.rev),
+            };
             state.confirm.acknowledge(conversation, position);
         }
     }
@@ -394,20 +457,28 @@ impl Outbound {
         self.state.borrow_mut().confirm.take()
     }
 
-    /// Conversations that are behind the log, and deliveries and answers that wait.
-    pub fn depths(&self) -> (usize, usize, usize) {
+    /// What waits now.
+    pub fn depths(&self) -> Depths {
         let state = self.state.borrow();
-        (state.feed.catching_up(), state.deliveries.len(), state.answers.len())
+        Depths {
+            catching_up: i64::from(state.feed.has_turns() || state.page_in_flight),
+            deliveries: state.deliveries.len() as i64,
+            delivery_bytes: state.delivery_bytes as i64,
+            answers: state.answers.len() as i64,
+            in_flight: state.in_flight.len() as i64,
+        }
     }
 }
 
 impl State {
     fn has_room(&self) -> bool {
-        self.deliveries.len() < limits::DELIVERY_ENTRIES && self.delivery_bytes < limits::DELIVERY_BYTES
+        self.deliveries.len() < limits::DELIVERY_ENTRIES
+            && self.delivery_bytes < limits::DELIVERY_BYTES
     }
 
     fn may_read(&self) -> bool {
-        self.in_flight.len() < limits::IN_FLIGHT_SENDS && self.loose_answers < limits::PENDING_ANSWERS
+        self.in_flight.len() < limits::IN_FLIGHT_SENDS
+            && self.loose_answers < limits::PENDING_ANSWERS
     }
 
     fn push(&mut self, frames: SharedFrames) {

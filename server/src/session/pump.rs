@@ -3,7 +3,6 @@
 //! and timers run even when the peer reads nothing.
 
 use super::catch_up;
-use super::connection::linger;
 use super::outbound::Next;
 use super::slot::Slot;
 use super::wire::SharedFrames;
@@ -34,23 +33,35 @@ pub async fn pump(slot: Rc<Slot>, mut socket: Socket, node: Arc<Node>) {
     match ended {
         Ok(code) => {
             node.metrics.closed(code);
-            let reason = CloseReason { code: code.code().into(), description: Some(code.reason().into()) };
-            let _: Result<_, _> = actix_rt::time::timeout(GOODBYE, socket.close(Some(reason))).await;
-            linger(Arc::clone(&slot.connection));
+            let reason = CloseReason {
+                code: code.code().into(),
+                description: Some(code.reason().into()),
+            };
+            let _: Result<_, _> =
+                actix_rt::time::timeout(GOODBYE, socket.close(Some(reason))).await;
+            slot.linger();
         }
         Err(Ended::Stalled) => {
             node.metrics.closed(CloseCode::TooSlow);
             let code = CloseCode::TooSlow;
-            let reason = CloseReason { code: code.code().into(), description: Some(code.reason().into()) };
-            let _: Result<_, _> = actix_rt::time::timeout(Duration::ZERO, socket.close(Some(reason))).await;
-            slot.connection.cut();
+            let reason = CloseReason {
+                code: code.code().into(),
+                description: Some(code.reason().into()),
+            };
+            let _: Result<_, _> =
+                actix_rt::time::timeout(Duration::ZERO, socket.close(Some(reason))).await;
+            slot.cut();
         }
-        Err(Ended::Gone) => linger(Arc::clone(&slot.connection)),
+        Err(Ended::Gone) => slot.linger(),
     }
     slot.outbound.peer_gone();
 }
 
-async fn write_all(slot: &Rc<Slot>, socket: &mut Socket, node: &Arc<Node>) -> Result<CloseCode, Ended> {
+async fn write_all(
+    slot: &Rc<Slot>,
+    socket: &mut Socket,
+    node: &Arc<Node>,
+) -> Result<CloseCode, Ended> {
     loop {
         match slot.outbound.next() {
             None => slot.outbound.woken().await,

@@ -5,12 +5,12 @@
 use super::actor::Session;
 use super::outbound::Phase;
 use crate::node::Node;
+use crate::ops::entry::Names;
 use actix::{AsyncContext, Context, WrapFuture};
 use protocol::event::Refusal;
 use protocol::{ConversationId, ErrorCode, Event, Position};
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use crate::ops::entry::Names;
 use store::conversation::find;
 use store::{Conn, ConversationKey, DeviceKey, Principal, StoreError};
 
@@ -30,18 +30,29 @@ pub(super) fn begin(session: &mut Session, positions: Positions, ctx: &mut Conte
     let outbound = session.outbound();
     let told = outbound.phase() == Phase::AwaitingResume;
     outbound.enter(Phase::Starting);
-    session.node.positions.attach(session.setup.device, session.me.id);
-    let snapshot = snapshot(Arc::clone(&session.node), session.setup.device, session.setup.who.principal(), positions);
-    let done = actix::fut::ActorFutureExt::map(snapshot.into_actor(session), move |starts, session: &mut Session, _| {
-        match starts {
+    session
+        .node
+        .positions
+        .attach(session.setup.device, session.me.id);
+    let snapshot = snapshot(
+        Arc::clone(&session.node),
+        session.setup.device,
+        session.setup.who.principal(),
+        positions,
+    );
+    let done = actix::fut::ActorFutureExt::map(
+        snapshot.into_actor(session),
+        move |starts, session: &mut Session, _| match starts {
             Ok(starts) => session.start_from(starts, told),
             Err(error) => {
                 tracing::warn!(%error, "a session could not look up where to start");
-                session.outbound().answer(&Event::Error(Refusal::new(ErrorCode::StorageUnavailable)));
+                session
+                    .outbound()
+                    .answer(&Event::Error(Refusal::new(ErrorCode::StorageUnavailable)));
                 session.outbound().close(protocol::CloseCode::Internal);
             }
-        }
-    });
+        },
+    );
     ctx.spawn(done);
 }
 
@@ -49,7 +60,10 @@ impl Session {
     fn start_from(&self, starts: Vec<Start>, told: bool) {
         let outbound = self.outbound();
         if told {
-            let positions = starts.iter().map(|start| (start.id.clone(), start.from)).collect();
+            let positions = starts
+                .iter()
+                .map(|start| (start.id.clone(), start.from))
+                .collect();
             outbound.answer(&Event::Resumed { positions });
         }
         for start in starts {
@@ -70,9 +84,20 @@ async fn snapshot(
             let mut starts = named(conn, principal, positions.unwrap_or_default())?;
             for behind in store::position::behind(conn, device, principal)? {
                 if starts.iter().all(|start| start.key != behind.key) {
-                    let from = Position { seq: behind.position.seq.max(behind.joined_seq), ..behind.position };
-                    let end = Position { seq: behind.last_seq, rev: behind.last_rev };
-                    starts.push(Start { key: behind.key, id: behind.id, from, end });
+                    let from = Position {
+                        seq: behind.position.seq.max(behind.joined_seq),
+                        ..behind.position
+                    };
+                    let end = Position {
+                        seq: behind.last_seq,
+                        rev: behind.last_rev,
+                    };
+                    starts.push(Start {
+                        key: behind.key,
+                        id: behind.id,
+                        from,
+                        end,
+                    });
                 }
             }
             Ok(starts)
@@ -89,8 +114,12 @@ fn named(
 ) -> Result<Vec<Start>, StoreError> {
     let mut starts = Vec::with_capacity(positions.len());
     for (id, position) in positions {
-        let Some(row) = find(conn, &id)? else { continue };
-        let Some(joined_seq) = Names::load(conn, row.key)?.joined(principal) else { continue };
+        let Some(row) = find(conn, &id)? else {
+            continue;
+        };
+        let Some(joined_seq) = Names::load(conn, row.key)?.joined(principal) else {
+            continue;
+        };
         let end = Position {
             seq: store::message::last_seq(conn, row.key)?,
             rev: store::change::page_above(conn, row.key, i64::MAX, 0)?.last_rev,
@@ -99,7 +128,12 @@ fn named(
             seq: position.seq.clamp(0, end.seq).max(joined_seq),
             rev: position.rev.clamp(0, end.rev),
         };
-        starts.push(Start { key: row.key, id, from, end });
+        starts.push(Start {
+            key: row.key,
+            id,
+            from,
+            end,
+        });
     }
     Ok(starts)
 }

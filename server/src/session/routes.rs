@@ -3,7 +3,7 @@
 
 use super::actor::Session;
 use crate::conversation::{Conversation, Origin, Submit};
-use crate::limits::FrameClass;
+use crate::limits::{FrameClass, Refusals};
 use crate::mailbox::{Mailbox, Refused, post};
 use crate::ops;
 use crate::registry::{Asker, Locate};
@@ -27,7 +27,10 @@ enum Route {
     /// Being looked up; these wait.
     Looking(Vec<Sending>),
     /// Found.
-    Found { key: ConversationKey, mailbox: Mailbox<Conversation> },
+    Found {
+        key: ConversationKey,
+        mailbox: Mailbox<Conversation>,
+    },
 }
 
 /// What is known of all targets, by the text that names them.
@@ -64,7 +67,10 @@ impl Session {
             return;
         }
         if !send.attachment_ids.is_empty() {
-            self.refuse(Refusal { client_msg_id: send.client_msg_id, ..Refusal::new(ErrorCode::AttachmentNotFound) });
+            self.refuse(Refusal {
+                client_msg_id: send.client_msg_id,
+                ..Refusal::new(ErrorCode::AttachmentNotFound)
+            });
             return;
         }
         let Some(place) = self.outbound().begin_send(Instant::now()) else {
@@ -79,7 +85,10 @@ impl Session {
             content: send.content,
             metadata: send.metadata,
         };
-        let sending = Sending { send: place, entry: Arc::new(entry) };
+        let sending = Sending {
+            send: place,
+            entry: Arc::new(entry),
+        };
         let name = name_of(&send.target);
         match self.routes.by_target.get_mut(&name) {
             Some(Route::Found { key, mailbox }) => {
@@ -88,7 +97,9 @@ impl Session {
             }
             Some(Route::Looking(waiting)) => waiting.push(sending),
             None => {
-                self.routes.by_target.insert(name.clone(), Route::Looking(vec![sending]));
+                self.routes
+                    .by_target
+                    .insert(name.clone(), Route::Looking(vec![sending]));
                 self.look_up(name, send.target, ctx);
             }
         }
@@ -103,13 +114,24 @@ impl Session {
         sending: Sending,
         ctx: &mut Context<Self>,
     ) {
-        let origin = Origin::Session { session: self.me, send: sending.send };
+        let origin = Origin::Session {
+            session: self.me,
+            send: sending.send,
+        };
         let entry = Arc::clone(&sending.entry);
-        match mailbox.offer(|permit| Submit { permit, origin, entry }) {
+        match mailbox.offer(|permit| Submit {
+            permit,
+            origin,
+            entry,
+        }) {
             Ok(()) => {}
-            Err(Refused::Full) => self.answer_refused(&sending, &name, &Refusal::new(ErrorCode::Overloaded)),
+            Err(Refused::Full) => {
+                self.answer_refused(&sending, &name, &Refusal::new(ErrorCode::Overloaded))
+            }
             Err(Refused::Gone) => {
-                self.routes.by_target.insert(name.clone(), Route::Looking(vec![sending]));
+                self.routes
+                    .by_target
+                    .insert(name.clone(), Route::Looking(vec![sending]));
                 self.locate(name, key, ctx);
             }
         }
@@ -120,15 +142,16 @@ impl Session {
         let node = Arc::clone(&self.node);
         let principal = self.setup.who.principal();
         let looking = async move { ops::conversation::resolve(&node, principal, &target).await };
-        let found = actix::fut::ActorFutureExt::map(looking.into_actor(self), move |found, session: &mut Self, ctx| {
-            match found {
+        let found = actix::fut::ActorFutureExt::map(
+            looking.into_actor(self),
+            move |found, session: &mut Self, ctx| match found {
                 Ok(found) => {
                     session.routes.learn(&found.id, found.key);
                     session.locate(name, found.key, ctx);
                 }
                 Err(refusal) => session.route_refused(&name, &refusal),
-            }
-        });
+            },
+        );
         ctx.spawn(found);
     }
 
@@ -136,7 +159,16 @@ impl Session {
     fn locate(&mut self, name: ByteString, key: ConversationKey, ctx: &mut Context<Self>) {
         match self.node.directory.conversation(key) {
             Some(mailbox) if mailbox.is_open() => self.route_found(&name, key, mailbox, ctx),
-            _ => post(&self.node.registry, Locate { key, asker: Asker::Session { addr: ctx.address(), name } }),
+            _ => post(
+                &self.node.registry,
+                Locate {
+                    key,
+                    asker: Asker::Session {
+                        addr: ctx.address(),
+                        name,
+                    },
+                },
+            ),
         }
     }
 
@@ -148,7 +180,10 @@ impl Session {
         mailbox: Mailbox<Conversation>,
         ctx: &mut Context<Self>,
     ) {
-        let route = Route::Found { key, mailbox: mailbox.clone() };
+        let route = Route::Found {
+            key,
+            mailbox: mailbox.clone(),
+        };
         if let Some(Route::Looking(waiting)) = self.routes.by_target.insert(name.clone(), route) {
             for sending in waiting {
                 match self.routes.by_target.get_mut(name) {
@@ -177,7 +212,7 @@ impl Session {
             ..refusal.clone()
         };
         self.outbound().answer_send(sending.send, Err(refusal));
-        if self.setup.refusals.note() {
+        if self.setup.refusals.as_mut().is_some_and(Refusals::note) {
             self.outbound().close(protocol::CloseCode::RateLimited);
         }
     }

@@ -1,14 +1,14 @@
 //! How a session comes to life: everything the door knows about it, and the start of its actor
 //! on this worker's thread.
 
-use super::connection::Connection;
+use super::Session;
 use super::hub::Slots;
 use super::inbound::Inbound;
 use super::messages::{SessionId, SessionRef};
 use super::outbound::{Outbound, Viewer};
 use super::slot::Slot;
 use super::wire::Wire;
-use super::Session;
+use crate::connection::Connection;
 use crate::limits::{ConnectionGuard, FrameBuckets, Refusals};
 use crate::node::Node;
 use actix::{Actor, Context};
@@ -67,12 +67,12 @@ pub struct Setup {
     pub version: &'static str,
     /// The rates it keeps.
     pub buckets: FrameBuckets,
-    /// What it was refused.
-    pub refusals: Refusals,
+    /// What it was refused; `None` where rates are lifted.
+    pub refusals: Option<Refusals>,
     /// Its place among the live connections.
     pub guard: ConnectionGuard,
     /// Its TCP connection.
-    pub connection: Arc<Connection>,
+    pub connection: Option<Arc<Connection>>,
     /// Heartbeat monitoring of agents, where it is on.
     pub heartbeat_timeout: Option<Duration>,
     /// The request id of the upgrade, for the log.
@@ -80,14 +80,25 @@ pub struct Setup {
 }
 
 /// Starts the session's actor on this thread.
-pub fn start(setup: Setup, node: Arc<Node>, slots: &Slots, worker: usize, socket: Socket, messages: AggregatedMessageStream) {
+pub fn start(
+    setup: Setup,
+    node: Arc<Node>,
+    slots: &Slots,
+    worker: usize,
+    socket: Socket,
+    messages: AggregatedMessageStream,
+) {
     static NEXT: AtomicU64 = AtomicU64::new(1);
     let id = SessionId(NEXT.fetch_add(1, Ordering::Relaxed));
-    let viewer = Viewer { principal: setup.who.principal(), device: setup.device, wire: setup.wire };
+    let viewer = Viewer {
+        principal: setup.who.principal(),
+        device: setup.device,
+        wire: setup.wire,
+    };
     let slot = Slot::new(
         id,
         Outbound::new(viewer),
-        Arc::clone(&setup.connection),
+        setup.connection.clone(),
         setup.heartbeat_timeout,
         Arc::clone(&node),
     );
@@ -96,7 +107,12 @@ pub fn start(setup: Setup, node: Arc<Node>, slots: &Slots, worker: usize, socket
     }
     let slot = Rc::new(slot);
     let place = slots.insert(Rc::clone(&slot));
-    let me = SessionRef { id, worker, slot: place, wire: setup.wire };
+    let me = SessionRef {
+        id,
+        worker,
+        slot: place,
+        wire: setup.wire,
+    };
     let slots = slots.clone();
     Session::create(|ctx: &mut Context<Session>| {
         ctx_add(ctx, Inbound::new(messages, Rc::clone(&slot)));

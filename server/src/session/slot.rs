@@ -1,9 +1,9 @@
 //! One session as its worker's thread sees it: the lanes, and what the hub looks after once a
 //! second – confirmation, positions, signs of life, deadlines.
 
-use super::connection::Connection;
 use super::messages::SessionId;
 use super::outbound::Outbound;
+use crate::connection::Connection;
 use crate::node::Node;
 use protocol::{CloseCode, Timestamp};
 use std::cell::Cell;
@@ -18,6 +18,9 @@ const GONE_AFTER: Duration = Duration::from_secs(120);
 /// A send without an answer for this long ends the socket; it may have been stored.
 const ANSWER_WITHIN: Duration = Duration::from_secs(30);
 
+/// How long the connection outlives its socket.
+const LINGER: Duration = Duration::from_secs(2);
+
 /// One session's place in its hub.
 pub struct Slot {
     /// The session.
@@ -25,7 +28,7 @@ pub struct Slot {
     /// Its lanes.
     pub outbound: Outbound,
     /// Its TCP connection.
-    pub connection: Arc<Connection>,
+    pub connection: Option<Arc<Connection>>,
     /// When its token ends.
     pub expires_at: Cell<Option<Timestamp>>,
     /// An agent that shows no life for this long has missed its heartbeat.
@@ -40,7 +43,7 @@ impl Slot {
     pub fn new(
         id: SessionId,
         outbound: Outbound,
-        connection: Arc<Connection>,
+        connection: Option<Arc<Connection>>,
         heartbeat_timeout: Option<Duration>,
         node: Arc<Node>,
     ) -> Self {
@@ -54,6 +57,24 @@ impl Slot {
             last_life: Cell::new(now),
             last_ping: Cell::new(now),
             node,
+        }
+    }
+
+    /// Cuts the connection both ways, at once.
+    pub fn cut(&self) {
+        if let Some(connection) = &self.connection {
+            connection.end();
+        }
+    }
+
+    /// Lets the connection linger, so that the close frame is not overtaken by a reset while the
+    /// peer is still sending, then cuts it.
+    pub fn linger(&self) {
+        if let Some(connection) = self.connection.clone() {
+            actix::spawn(async move {
+                actix_rt::time::sleep(LINGER).await;
+                connection.end();
+            });
         }
     }
 
@@ -81,7 +102,11 @@ impl Slot {
         let moved = self.node.positions.confirm(device, self.id, &confirmed);
         let updates: Vec<_> = moved
             .into_iter()
-            .map(|(conversation, position)| PositionUpdate { device, conversation, position })
+            .map(|(conversation, position)| PositionUpdate {
+                device,
+                conversation,
+                position,
+            })
             .collect();
         if !updates.is_empty() && self.node.store.save_positions(updates).is_err() {
             // The queue is full: the same positions are confirmed again with the next ones.
@@ -93,10 +118,18 @@ impl Slot {
 
     fn check_deadlines(&self) {
         let now = Instant::now();
-        if self.outbound.oldest_send().is_some_and(|since| now - since > ANSWER_WITHIN) {
+        if self
+            .outbound
+            .oldest_send()
+            .is_some_and(|since| now - since > ANSWER_WITHIN)
+        {
             self.outbound.close(CloseCode::Internal);
         }
-        if self.expires_at.get().is_some_and(|end| self.node.clock.now() >= end) {
+        if self
+            .expires_at
+            .get()
+            .is_some_and(|end| self.node.clock.now() >= end)
+        {
             self.outbound.close(CloseCode::Unauthenticated);
         }
         if self.outbound.is_reading_paused() {
@@ -105,7 +138,10 @@ impl Slot {
             return;
         }
         let quiet = now - self.last_life.get();
-        if self.heartbeat_timeout.is_some_and(|timeout| quiet > timeout) {
+        if self
+            .heartbeat_timeout
+            .is_some_and(|timeout| quiet > timeout)
+        {
             self.outbound.close(CloseCode::HeartbeatMissed);
         } else if quiet > GONE_AFTER {
             self.outbound.peer_gone();
@@ -117,6 +153,7 @@ impl Slot {
 
     /// An agent whose life is monitored is asked often enough that a healthy one is never missed.
     fn ping_every(&self) -> Duration {
-        self.heartbeat_timeout.map_or(PING_EVERY, |timeout| PING_EVERY.min(timeout / 3))
+        self.heartbeat_timeout
+            .map_or(PING_EVERY, |timeout| PING_EVERY.min(timeout / 3))
     }
 }

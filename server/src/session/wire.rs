@@ -64,6 +64,9 @@ impl Encoded {
     /// The frames for `wire`.
     pub fn get(&self, wire: &Wire) -> Option<&SharedFrames> {
         let key = wire.key();
-        self.0.iter().find(|(known, _)| *known == key).map(|(_, frames)| frames)
+        self.0
+            .iter()
+            .find(|(known, _)| *known == key)
+            .map(|(_, frames)| frames)
     }
 }

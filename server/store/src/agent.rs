@@ -53,7 +53,18 @@ pub struct AgentRow {
     pub created_at: Timestamp,
 }
 
-type Columns = (i64, String, String, String, String, String, Option<Vec<u8>>, bool, i64, Option<i64>);
+type Columns = (
+    i64,
+    String,
+    String,
+    String,
+    String,
+    String,
+    Option<Vec<u8>>,
+    bool,
+    i64,
+    Option<i64>,
+);
 
 fn row(c: Columns) -> Result<AgentRow, StoreError> {
     let token_hash = c.6.map(|hash| <[u8; 32]>::try_from(hash.as_slice()));
@@ -64,7 +75,9 @@ fn row(c: Columns) -> Result<AgentRow, StoreError> {
         model: c.3,
         personality: c.4,
         specialty: c.5,
-        token_hash: token_hash.transpose().map_err(|e| StoreError::Internal(e.to_string()))?,
+        token_hash: token_hash
+            .transpose()
+            .map_err(|e| StoreError::Internal(e.to_string()))?,
         bound: c.7,
         created_at: Timestamp::from_micros(c.8),
     })
@@ -86,20 +99,44 @@ pub fn upsert(
         _ => default.to_owned(),
     };
     let (name, model) = (
-        pick(fields.name, old.as_ref().map(|o| o.name.as_str()), id.as_str()),
+        pick(
+            fields.name,
+            old.as_ref().map(|o| o.name.as_str()),
+            id.as_str(),
+        ),
         pick(fields.model, old.as_ref().map(|o| o.model.as_str()), ""),
     );
     let (personality, specialty) = (
-        pick(fields.personality, old.as_ref().map(|o| o.personality.as_str()), ""),
-        pick(fields.specialty, old.as_ref().map(|o| o.specialty.as_str()), ""),
+        pick(
+            fields.personality,
+            old.as_ref().map(|o| o.personality.as_str()),
+            "",
+        ),
+        pick(
+            fields.specialty,
+            old.as_ref().map(|o| o.specialty.as_str()),
+            "",
+        ),
     );
-    let values =
-        (agents::name.eq(name), agents::model.eq(model), agents::personality.eq(personality), agents::specialty.eq(specialty));
+    let values = (
+        agents::name.eq(name),
+        agents::model.eq(model),
+        agents::personality.eq(personality),
+        agents::specialty.eq(specialty),
+    );
     if let Some(old) = old {
-        diesel::update(agents::table.find(old.key.0)).set(values).execute(&mut conn.db)?;
+        diesel::update(agents::table.find(old.key.0))
+            .set(values)
+            .execute(&mut conn.db)?;
     } else {
-        let made = (agents::public_id.eq(id.as_str()), agents::bound.eq(false), agents::created_at.eq(conn.now().micros()));
-        diesel::insert_into(agents::table).values((made, values)).execute(&mut conn.db)?;
+        let made = (
+            agents::public_id.eq(id.as_str()),
+            agents::bound.eq(false),
+            agents::created_at.eq(conn.now().micros()),
+        );
+        diesel::insert_into(agents::table)
+            .values((made, values))
+            .execute(&mut conn.db)?;
     }
     let row = find(conn, id)?.ok_or(StoreError::NotFound)?;
     Ok((row, created))
@@ -107,7 +144,9 @@ pub fn upsert(
 
 /// The agent of this id.
 pub fn find(conn: &mut Conn, id: &AgentId) -> Result<Option<AgentRow>, StoreError> {
-    let found = agents::table.filter(agents::public_id.eq(id.as_str())).first::<Columns>(&mut conn.db);
+    let found = agents::table
+        .filter(agents::public_id.eq(id.as_str()))
+        .first::<Columns>(&mut conn.db);
     found.optional()?.map(row).transpose()
 }
 
@@ -118,22 +157,38 @@ pub fn load(conn: &mut Conn, key: AgentKey) -> Result<AgentRow, StoreError> {
 
 /// All agents, by name and then id.
 pub fn list(conn: &mut Conn) -> Result<Vec<AgentRow>, StoreError> {
-    let all = agents::table.filter(agents::deleted_at.is_null()).order((agents::name, agents::public_id));
-    all.load::<Columns>(&mut conn.db)?.into_iter().map(row).collect()
+    let all = agents::table
+        .filter(agents::deleted_at.is_null())
+        .order((agents::name, agents::public_id));
+    all.load::<Columns>(&mut conn.db)?
+        .into_iter()
+        .map(row)
+        .collect()
 }
 
 /// Replaces the hash of the agent's token.
 pub fn set_token(conn: &mut Conn, key: AgentKey, hash: [u8; 32]) -> Result<(), StoreError> {
     let set = agents::token_hash.eq(Some(hash.to_vec()));
-    found(diesel::update(agents::table.find(key.0)).set(set).execute(&mut conn.db)?)
+    found(
+        diesel::update(agents::table.find(key.0))
+            .set(set)
+            .execute(&mut conn.db)?,
+    )
 }
 
 /// Remembers that the agent has used its own token.
 pub fn set_bound(conn: &mut Conn, key: AgentKey) -> Result<(), StoreError> {
-    found(diesel::update(agents::table.find(key.0)).set(agents::bound.eq(true)).execute(&mut conn.db)?)
+    found(
+        diesel::update(agents::table.find(key.0))
+            .set(agents::bound.eq(true))
+            .execute(&mut conn.db)?,
+    )
 }
 
 /// How many agents there are.
 pub fn count(conn: &mut Conn) -> Result<i64, StoreError> {
-    Ok(agents::table.filter(agents::deleted_at.is_null()).count().get_result(&mut conn.db)?)
+    Ok(agents::table
+        .filter(agents::deleted_at.is_null())
+        .count()
+        .get_result(&mut conn.db)?)
 }

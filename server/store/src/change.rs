@@ -78,12 +78,22 @@ pub fn append(
     let message_seq: Option<i64> = match message {
         None => None,
         Some(id) => {
-            let here = messages::table.find(id.as_i64()).filter(messages::conversation_id.eq(conversation.0));
+            let here = messages::table
+                .find(id.as_i64())
+                .filter(messages::conversation_id.eq(conversation.0));
             Some(here.select(messages::seq).first(&mut conn.db)?)
         }
     };
     let now = conn.now();
-    let row = ChangeRow { conversation, rev: last_rev + 1, kind, message, message_seq, payload, created_at: now };
+    let row = ChangeRow {
+        conversation,
+        rev: last_rev + 1,
+        kind,
+        message,
+        message_seq,
+        payload,
+        created_at: now,
+    };
     diesel::insert_into(changes::table)
         .values((
             changes::conversation_id.eq(conversation.0),
@@ -109,11 +119,14 @@ fn bounds(conn: &mut Conn, conversation: ConversationKey) -> Result<(i64, i64), 
 
 type Columns = (i64, i64, i16, Option<i64>, Option<i64>, Option<String>, i64);
 
-fn row((conversation, rev, kind, message, message_seq, payload, at): Columns) -> Result<ChangeRow, StoreError> {
+fn row(
+    (conversation, rev, kind, message, message_seq, payload, at): Columns,
+) -> Result<ChangeRow, StoreError> {
     Ok(ChangeRow {
         conversation: ConversationKey(conversation),
         rev,
-        kind: ChangeKind::from_i16(kind).ok_or_else(|| StoreError::Internal(format!("change kind {kind}")))?,
+        kind: ChangeKind::from_i16(kind)
+            .ok_or_else(|| StoreError::Internal(format!("change kind {kind}")))?,
         message: message.map(MessageId::from_i64),
         message_seq,
         payload,
@@ -135,7 +148,11 @@ pub fn page_above(
         .order(changes::rev)
         .limit(max_rows as i64)
         .load::<Columns>(&mut conn.db)?;
-    Ok(ChangePage { rows: rows.into_iter().map(row).collect::<Result<_, _>>()?, first_rev, last_rev })
+    Ok(ChangePage {
+        rows: rows.into_iter().map(row).collect::<Result<_, _>>()?,
+        first_rev,
+        last_rev,
+    })
 }
 
 /// Removes changes older than `older_than` and raises `first_rev` above them; gives how many.
@@ -149,7 +166,9 @@ pub fn sweep(conn: &mut Conn, older_than: Timestamp) -> Result<usize, StoreError
     let mut removed = 0;
     for (conversation, rev) in old {
         let Some(rev) = rev else { continue };
-        let head = changes::table.filter(changes::conversation_id.eq(conversation)).filter(changes::rev.le(rev));
+        let head = changes::table
+            .filter(changes::conversation_id.eq(conversation))
+            .filter(changes::rev.le(rev));
         removed += diesel::delete(head).execute(&mut conn.db)?;
         diesel::update(conversations::table.find(conversation))
             .set(conversations::first_rev.eq(rev + 1))

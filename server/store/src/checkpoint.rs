@@ -25,7 +25,7 @@ const FEW: i64 = 256;
 /// The pause between two passes beside the writer.
 const PAUSE: Duration = Duration::from_millis(10);
 /// The pause after a restart that readers prevented.
-const RETRY: Duration = Duration::from_millis(100);
+const RETRY: Duration = Duration::from_millis(50);
 
 #[derive(QueryableByName, Debug, Clone, Copy)]
 struct Progress {
@@ -66,8 +66,15 @@ impl Checkpoints {
         open::prepare(&mut conn, config).map_err(|error| said(error.to_string()))?;
         let gate = Arc::new(Mutex::new(()));
         let (nudge, nudged) = bounded(1);
-        let beside = Beside { conn, gate: Arc::clone(&gate), nudged, meters };
-        let thread = std::thread::Builder::new().name("checkpointer".into()).spawn(move || beside.run());
+        let beside = Beside {
+            conn,
+            gate: Arc::clone(&gate),
+            nudged,
+            meters,
+        };
+        let thread = std::thread::Builder::new()
+            .name("checkpointer".into())
+            .spawn(move || beside.run());
         let thread = thread.map_err(|error| said(error.to_string()))?;
         Ok(Self {
             limit: i64::try_from(config.wal_limit_bytes).unwrap_or(i64::MAX),
@@ -95,7 +102,11 @@ impl Checkpoints {
         }
     }
 
-    fn after_batch_sqlite(&mut self, conn: &mut SqliteConnection, meters: &Meters) -> QueryResult<()> {
+    fn after_batch_sqlite(
+        &mut self,
+        conn: &mut SqliteConnection,
+        meters: &Meters,
+    ) -> QueryResult<()> {
         let progress = checkpoint(conn, "NOOP")?;
         let bytes = progress.log * FRAME_BYTES;
         meters.wal_bytes.store(bytes, Ordering::Relaxed);
@@ -112,17 +123,29 @@ impl Checkpoints {
     }
 
     /// Half a limit of grace for the pass that is running: then the writer waits for it.
-    fn restart(&mut self, conn: &mut SqliteConnection, meters: &Meters, bytes: i64) -> QueryResult<()> {
+    fn restart(
+        &mut self,
+        conn: &mut SqliteConnection,
+        meters: &Meters,
+        bytes: i64,
+    ) -> QueryResult<()> {
         let gate = Arc::clone(&self.gate);
         let start = Instant::now();
-        let held = if bytes > self.limit + self.limit / 2 { Some(gate.lock()) } else { gate.try_lock() };
+        let held = if bytes > self.limit + self.limit / 2 {
+            Some(gate.lock())
+        } else {
+            gate.try_lock()
+        };
         if held.is_none() {
             return Ok(());
         }
         conn.batch_execute("PRAGMA busy_timeout = 20;")?;
         let done = checkpoint(conn, "RESTART");
         conn.batch_execute("PRAGMA busy_timeout = 2000;")?;
-        add(&meters.checkpoint_stall_us, start.elapsed().as_micros() as u64);
+        add(
+            &meters.checkpoint_stall_us,
+            start.elapsed().as_micros() as u64,
+        );
         add(&meters.checkpoints, 1);
         match done {
             Ok(progress) if progress.busy == 0 => {

@@ -32,7 +32,11 @@ pub struct Conn {
 
 impl Conn {
     pub(crate) fn new(db: Db, clock: Arc<dyn Clock>) -> Self {
-        Self { db, clock, forgotten: Vec::new() }
+        Self {
+            db,
+            clock,
+            forgotten: Vec::new(),
+        }
     }
 
     /// The time by the store's clock.

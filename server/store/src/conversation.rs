@@ -93,7 +93,8 @@ pub(crate) fn row(columns: Columns) -> Result<ConversationRow, StoreError> {
     Ok(ConversationRow {
         key: ConversationKey(key),
         id: ConversationId::parse(id).map_err(|e| StoreError::Internal(e.to_string()))?,
-        kind: ConversationKind::from_i16(kind).ok_or_else(|| StoreError::Internal(format!("kind {kind}")))?,
+        kind: ConversationKind::from_i16(kind)
+            .ok_or_else(|| StoreError::Internal(format!("kind {kind}")))?,
         title,
         first_seq,
         first_rev,
@@ -148,7 +149,10 @@ pub fn add_member(
 }
 
 /// The newest conversation of the pair, or a new one. The flag: it was created now.
-pub fn find_or_create_direct(conn: &mut Conn, new: NewDirect) -> Result<(ConversationRow, bool), StoreError> {
+pub fn find_or_create_direct(
+    conn: &mut Conn,
+    new: NewDirect,
+) -> Result<(ConversationRow, bool), StoreError> {
     match find_direct(conn, new.user, new.agent)? {
         Some(found) => Ok((found, false)),
         None => Ok((create_direct(conn, new)?, true)),
@@ -158,12 +162,18 @@ pub fn find_or_create_direct(conn: &mut Conn, new: NewDirect) -> Result<(Convers
 /// The conversation of this public id.
 pub fn find(conn: &mut Conn, id: &ConversationId) -> Result<Option<ConversationRow>, StoreError> {
     let found = conversations::table.filter(conversations::public_id.eq(id.as_str()));
-    found.first::<Columns>(&mut conn.db).optional()?.map(row).transpose()
+    found
+        .first::<Columns>(&mut conn.db)
+        .optional()?
+        .map(row)
+        .transpose()
 }
 
 /// The conversation of this key.
 pub fn load(conn: &mut Conn, key: ConversationKey) -> Result<ConversationRow, StoreError> {
-    row(conversations::table.find(key.0).first::<Columns>(&mut conn.db)?)
+    row(conversations::table
+        .find(key.0)
+        .first::<Columns>(&mut conn.db)?)
 }
 
 /// The newest direct conversation of a user and an agent.
@@ -176,7 +186,11 @@ pub fn find_direct(
     let agent_too = others
         .field(members::conversation_id)
         .eq(members::conversation_id)
-        .and(others.field(members::principal_kind).eq(PrincipalKind::Agent.as_i16()))
+        .and(
+            others
+                .field(members::principal_kind)
+                .eq(PrincipalKind::Agent.as_i16()),
+        )
         .and(others.field(members::principal_id).eq(agent.0));
     let found = members::table
         .inner_join(conversations::table)
@@ -186,7 +200,11 @@ pub fn find_direct(
         .filter(conversations::kind.eq(ConversationKind::Direct.as_i16()))
         .order(conversations::id.desc())
         .select(conversations::all_columns);
-    found.first::<Columns>(&mut conn.db).optional()?.map(row).transpose()
+    found
+        .first::<Columns>(&mut conn.db)
+        .optional()?
+        .map(row)
+        .transpose()
 }
 
 /// Whether the pair has a conversation.
@@ -195,24 +213,46 @@ pub fn have_met(conn: &mut Conn, user: UserKey, agent: AgentKey) -> Result<bool,
 }
 
 /// The members, who has left too, in order of kind and key.
-pub fn members(conn: &mut Conn, conversation: ConversationKey) -> Result<Vec<MemberRow>, StoreError> {
+pub fn members(
+    conn: &mut Conn,
+    conversation: ConversationKey,
+) -> Result<Vec<MemberRow>, StoreError> {
     let found = members_of(conn, &[conversation.0])?;
     Ok(found.into_iter().map(|(_, member, _)| member).collect())
 }
 
-type MemberColumns =
-    (i64, i16, i64, i16, i64, Option<i64>, i64, Option<(String, String)>, Option<(String, String)>);
+type MemberColumns = (
+    i64,
+    i16,
+    i64,
+    i16,
+    i64,
+    Option<i64>,
+    i64,
+    Option<(String, String)>,
+    Option<(String, String)>,
+);
 
 /// The members of several conversations, each with the conversation's key and its shown name.
-pub(crate) fn members_of(conn: &mut Conn, keys: &[i64]) -> Result<Vec<(i64, MemberRow, String)>, StoreError> {
-    let is_user = users::id.eq(members::principal_id).and(members::principal_kind.eq(PrincipalKind::User.as_i16()));
-    let is_agent =
-        agents::id.eq(members::principal_id).and(members::principal_kind.eq(PrincipalKind::Agent.as_i16()));
+pub(crate) fn members_of(
+    conn: &mut Conn,
+    keys: &[i64],
+) -> Result<Vec<(i64, MemberRow, String)>, StoreError> {
+    let is_user = users::id
+        .eq(members::principal_id)
+        .and(members::principal_kind.eq(PrincipalKind::User.as_i16()));
+    let is_agent = agents::id
+        .eq(members::principal_id)
+        .and(members::principal_kind.eq(PrincipalKind::Agent.as_i16()));
     let rows: Vec<MemberColumns> = members::table
         .left_join(users::table.on(is_user))
         .left_join(agents::table.on(is_agent))
         .filter(members::conversation_id.eq_any(keys))
-        .order((members::conversation_id, members::principal_kind, members::principal_id))
+        .order((
+            members::conversation_id,
+            members::principal_kind,
+            members::principal_id,
+        ))
         .select((
             members::conversation_id,
             members::principal_kind,
@@ -238,7 +278,8 @@ fn member_row(columns: MemberColumns) -> Result<(i64, MemberRow, String), StoreE
             key,
         },
         id: id.into(),
-        role: MemberRole::from_i16(role).ok_or_else(|| StoreError::Internal(format!("member role {role}")))?,
+        role: MemberRole::from_i16(role)
+            .ok_or_else(|| StoreError::Internal(format!("member role {role}")))?,
         joined_seq,
         left_seq,
         read_seq,
@@ -247,7 +288,11 @@ fn member_row(columns: MemberColumns) -> Result<(i64, MemberRow, String), StoreE
 }
 
 /// Whether `principal` is a member and has not left.
-pub fn is_member(conn: &mut Conn, key: ConversationKey, principal: Principal) -> Result<bool, StoreError> {
+pub fn is_member(
+    conn: &mut Conn,
+    key: ConversationKey,
+    principal: Principal,
+) -> Result<bool, StoreError> {
     let live = members::table
         .find((key.0, principal.kind.as_i16(), principal.key))
         .filter(members::left_seq.is_null())
@@ -258,15 +303,24 @@ pub fn is_member(conn: &mut Conn, key: ConversationKey, principal: Principal) ->
 /// Those who share a live conversation with `principal`, each once.
 pub fn peers_of(conn: &mut Conn, principal: Principal) -> Result<Vec<Principal>, StoreError> {
     diesel::alias!(members as others: Others);
-    let (other_kind, other_key) = (others.field(members::principal_kind), others.field(members::principal_id));
-    let shared = others.field(members::conversation_id).eq(members::conversation_id);
+    let (other_kind, other_key) = (
+        others.field(members::principal_kind),
+        others.field(members::principal_id),
+    );
+    let shared = others
+        .field(members::conversation_id)
+        .eq(members::conversation_id);
     let rows: Vec<(i16, i64)> = members::table
         .inner_join(others.on(shared))
         .filter(members::principal_kind.eq(principal.kind.as_i16()))
         .filter(members::principal_id.eq(principal.key))
         .filter(members::left_seq.is_null())
         .filter(others.field(members::left_seq).is_null())
-        .filter(other_kind.ne(principal.kind.as_i16()).or(other_key.ne(principal.key)))
+        .filter(
+            other_kind
+                .ne(principal.kind.as_i16())
+                .or(other_key.ne(principal.key)),
+        )
         .select((other_kind, other_key))
         .distinct()
         .load(&mut conn.db)?;

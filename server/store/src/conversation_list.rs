@@ -60,7 +60,10 @@ pub struct ListItem {
 impl ListItem {
     /// The place after this item.
     pub fn cursor(&self) -> ListCursor {
-        ListCursor { last_at: self.conversation.last_at, key: self.conversation.key }
+        ListCursor {
+            last_at: self.conversation.last_at,
+            key: self.conversation.key,
+        }
     }
 }
 
@@ -71,17 +74,31 @@ macro_rules! hidden_unread {
             .filter(messages::conversation_id.eq(conversations::id))
             .filter(messages::seq.gt(members::read_seq))
             // As literal text: only so does SQLite see that the partial index serves.
-            .filter(sql::<Bool>("(messages.deleted_at IS NOT NULL OR messages.kind = 3)"))
+            .filter(sql::<Bool>(
+                "(messages.deleted_at IS NOT NULL OR messages.kind = 3)",
+            ))
             .select(count_star())
             .single_value()
     };
 }
 
-type Columns = (conversation::Columns, i64, Option<i64>, Option<i64>, Option<i64>, Option<i64>, Option<i64>);
+type Columns = (
+    conversation::Columns,
+    i64,
+    Option<i64>,
+    Option<i64>,
+    Option<i64>,
+    Option<i64>,
+    Option<i64>,
+);
 
 /// One page of the live conversations of `who`, newest activity first (`last_at`, up to a
 /// second late).
-pub fn list_for(conn: &mut Conn, who: Principal, query: ListQuery) -> Result<Vec<ListItem>, StoreError> {
+pub fn list_for(
+    conn: &mut Conn,
+    who: Principal,
+    query: ListQuery,
+) -> Result<Vec<ListItem>, StoreError> {
     let heads = heads(conn, who, query)?;
     let keys: Vec<i64> = heads.iter().map(|h| h.0.0).collect();
     if keys.is_empty() {
@@ -92,36 +109,48 @@ pub fn list_for(conn: &mut Conn, who: Principal, query: ListQuery) -> Result<Vec
     let with_device = query.device.is_some();
     heads
         .into_iter()
-        .map(|(columns, read_seq, last_seq, last_rev, hidden, seq, rev)| {
-            let conversation = conversation::row(columns)?;
-            let key = conversation.key.0;
-            let last_seq = last_seq.unwrap_or(0).max(conversation.first_seq - 1);
-            let (other, other_name) =
-                others.remove(&key).unwrap_or_else(|| (Party::new(PrincipalKind::System, ""), String::new()));
-            // Retention may have removed entries above the mark: they are not waiting any more.
-            let read_to = read_seq.max(conversation.first_seq - 1);
-            Ok(ListItem {
-                other,
-                other_name,
-                last: newest.remove(&key),
-                last_seq,
-                last_rev: last_rev.unwrap_or(0).max(conversation.first_rev - 1),
-                unread: (last_seq - read_to - hidden.unwrap_or(0)).max(0),
-                read_seq,
-                position: with_device.then(|| Position { seq: seq.unwrap_or(0), rev: rev.unwrap_or(0) }),
-                conversation,
-            })
-        })
+        .map(
+            |(columns, read_seq, last_seq, last_rev, hidden, seq, rev)| {
+                let conversation = conversation::row(columns)?;
+                let key = conversation.key.0;
+                let last_seq = last_seq.unwrap_or(0).max(conversation.first_seq - 1);
+                let (other, other_name) = others
+                    .remove(&key)
+                    .unwrap_or_else(|| (Party::new(PrincipalKind::System, ""), String::new()));
+                // Retention may have removed entries above the mark: they are not waiting any more.
+                let read_to = read_seq.max(conversation.first_seq - 1);
+                Ok(ListItem {
+                    other,
+                    other_name,
+                    last: newest.remove(&key),
+                    last_seq,
+                    last_rev: last_rev.unwrap_or(0).max(conversation.first_rev - 1),
+                    unread: (last_seq - read_to - hidden.unwrap_or(0)).max(0),
+                    read_seq,
+                    position: with_device.then(|| Position {
+                        seq: seq.unwrap_or(0),
+                        rev: rev.unwrap_or(0),
+                    }),
+                    conversation,
+                })
+            },
+        )
         .collect()
 }
 
 fn heads(conn: &mut Conn, who: Principal, query: ListQuery) -> Result<Vec<Columns>, StoreError> {
     let device = query.device.map_or(0, |key| key.0);
-    let at_device = positions::conversation_id.eq(conversations::id).and(positions::device_id.eq(device));
-    let (after_at, after_key) = query.after.map_or((i64::MAX, i64::MAX), |c| (c.last_at.micros(), c.key.0));
+    let at_device = positions::conversation_id
+        .eq(conversations::id)
+        .and(positions::device_id.eq(device));
+    let (after_at, after_key) = query
+        .after
+        .map_or((i64::MAX, i64::MAX), |c| (c.last_at.micros(), c.key.0));
     let after = conversations::last_at
         .lt(after_at)
-        .or(conversations::last_at.eq(after_at).and(conversations::id.lt(after_key)));
+        .or(conversations::last_at
+            .eq(after_at)
+            .and(conversations::id.lt(after_key)));
     let rows = members::table
         .inner_join(conversations::table)
         .left_join(positions::table.on(at_device))
@@ -145,11 +174,17 @@ fn heads(conn: &mut Conn, who: Principal, query: ListQuery) -> Result<Vec<Column
 }
 
 /// The first other member of each conversation.
-fn others(conn: &mut Conn, who: Principal, keys: &[i64]) -> Result<HashMap<i64, (Party, String)>, StoreError> {
+fn others(
+    conn: &mut Conn,
+    who: Principal,
+    keys: &[i64],
+) -> Result<HashMap<i64, (Party, String)>, StoreError> {
     let mut found = HashMap::with_capacity(keys.len());
     for (conversation, member, name) in conversation::members_of(conn, keys)? {
         if member.principal != who && member.left_seq.is_none() {
-            found.entry(conversation).or_insert((Party::new(member.principal.kind, member.id), name));
+            found
+                .entry(conversation)
+                .or_insert((Party::new(member.principal.kind, member.id), name));
         }
     }
     Ok(found)
@@ -159,13 +194,21 @@ fn others(conn: &mut Conn, who: Principal, keys: &[i64]) -> Result<HashMap<i64, 
 fn newest_of(conn: &mut Conn, keys: &[i64]) -> Result<HashMap<i64, MessageRow>, StoreError> {
     diesel::alias!(messages as newest: Newest);
     let last = newest
-        .filter(newest.field(messages::conversation_id).eq(conversations::id))
+        .filter(
+            newest
+                .field(messages::conversation_id)
+                .eq(conversations::id),
+        )
         .select(diesel::dsl::max(newest.field(messages::seq)))
         .single_value();
-    let here = messages::conversation_id.eq(conversations::id).and(messages::seq.nullable().eq(last));
+    let here = messages::conversation_id
+        .eq(conversations::id)
+        .and(messages::seq.nullable().eq(last));
     let query = message::with_sender!(conversations::table.inner_join(messages::table.on(here)))
         .filter(conversations::id.eq_any(keys))
         .select(message::columns!());
     let rows = query.load::<message::Columns>(&mut conn.db)?;
-    rows.into_iter().map(|columns| message::row(columns).map(|row| (row.conversation.0, row))).collect()
+    rows.into_iter()
+        .map(|columns| message::row(columns).map(|row| (row.conversation.0, row)))
+        .collect()
 }

@@ -26,7 +26,9 @@ pub fn find_or_create(
     name: &str,
     now: Timestamp,
 ) -> Result<DeviceRow, StoreError> {
-    let mine = devices::principal_kind.eq(owner.kind.as_i16()).and(devices::principal_id.eq(owner.key));
+    let mine = devices::principal_kind
+        .eq(owner.kind.as_i16())
+        .and(devices::principal_id.eq(owner.key));
     let known: Option<i64> = devices::table
         .filter(mine)
         .filter(devices::name.eq(name))
@@ -34,8 +36,13 @@ pub fn find_or_create(
         .first(&mut conn.db)
         .optional()?;
     if let Some(key) = known {
-        diesel::update(devices::table.find(key)).set(devices::used_at.eq(now.micros())).execute(&mut conn.db)?;
-        return Ok(DeviceRow { key: DeviceKey(key), created: false });
+        diesel::update(devices::table.find(key))
+            .set(devices::used_at.eq(now.micros()))
+            .execute(&mut conn.db)?;
+        return Ok(DeviceRow {
+            key: DeviceKey(key),
+            created: false,
+        });
     }
     diesel::insert_into(devices::table)
         .values((
@@ -46,13 +53,19 @@ pub fn find_or_create(
             devices::used_at.eq(now.micros()),
         ))
         .execute(&mut conn.db)?;
-    let key: i64 =
-        devices::table.filter(mine).filter(devices::name.eq(name)).select(devices::id).first(&mut conn.db)?;
+    let key: i64 = devices::table
+        .filter(mine)
+        .filter(devices::name.eq(name))
+        .select(devices::id)
+        .first(&mut conn.db)?;
     if owner.kind == PrincipalKind::User {
         copy_furthest(&mut conn.db, owner, DeviceKey(key), now)?;
         drop_oldest(conn, owner, DeviceKey(key))?;
     }
-    Ok(DeviceRow { key: DeviceKey(key), created: true })
+    Ok(DeviceRow {
+        key: DeviceKey(key),
+        created: true,
+    })
 }
 
 fn copy_furthest(db: &mut Db, owner: Principal, to: DeviceKey, now: Timestamp) -> QueryResult<()> {
@@ -88,7 +101,8 @@ fn drop_oldest(conn: &mut Conn, owner: Principal, keep: DeviceKey) -> Result<(),
 
 /// Forgets a device and its positions.
 pub fn remove(conn: &mut Conn, device: DeviceKey) -> Result<(), StoreError> {
-    diesel::delete(positions::table.filter(positions::device_id.eq(device.0))).execute(&mut conn.db)?;
+    diesel::delete(positions::table.filter(positions::device_id.eq(device.0)))
+        .execute(&mut conn.db)?;
     diesel::delete(devices::table.find(device.0)).execute(&mut conn.db)?;
     Ok(())
 }

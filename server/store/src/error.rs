@@ -30,9 +30,11 @@ pub enum StoreError {
 impl From<DieselError> for StoreError {
     fn from(error: DieselError) -> Self {
         match &error {
-            DieselError::NotFound => Self::NotFound,
             DieselError::DatabaseError(DatabaseErrorKind::UniqueViolation, _) => Self::Conflict,
-            DieselError::DatabaseError(DatabaseErrorKind::ForeignKeyViolation, _) => Self::NotFound,
+            DieselError::NotFound
+            | DieselError::DatabaseError(DatabaseErrorKind::ForeignKeyViolation, _) => {
+                Self::NotFound
+            }
             _ if is_disk_trouble(&error) => Self::Unavailable,
             _ => Self::Internal(error.to_string()),
         }
@@ -60,7 +62,9 @@ pub(crate) fn is_disk_trouble(error: &DieselError) -> bool {
             | DatabaseErrorKind::ForeignKeyViolation
             | DatabaseErrorKind::NotNullViolation
             | DatabaseErrorKind::CheckViolation => false,
-            _ => DISK_TROUBLE.iter().any(|text| info.message().contains(text)),
+            _ => DISK_TROUBLE
+                .iter()
+                .any(|text| info.message().contains(text)),
         },
         DieselError::BrokenTransactionManager
         | DieselError::AlreadyInTransaction
@@ -120,8 +124,13 @@ impl OpenError {
             _ if text.contains("is locked") => Self::Busy(path),
             _ if text.contains("readonly database") => Self::ReadOnly(path),
             _ if text.contains("disk is full") => Self::DiskFull(path),
-            _ if text.contains("not a database") || text.contains("malformed") => Self::NotADatabase(path),
-            _ => Self::Io { path, text: text.to_owned() },
+            _ if text.contains("not a database") || text.contains("malformed") => {
+                Self::NotADatabase(path)
+            }
+            _ => Self::Io {
+                path,
+                text: text.to_owned(),
+            },
         }
     }
 
@@ -132,7 +141,10 @@ impl OpenError {
         match error.kind() {
             ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => Self::ReadOnly(path),
             ErrorKind::StorageFull | ErrorKind::QuotaExceeded => Self::DiskFull(path),
-            _ => Self::Io { path, text: error.to_string() },
+            _ => Self::Io {
+                path,
+                text: error.to_string(),
+            },
         }
     }
 }

@@ -25,6 +25,10 @@ pub struct FloorResult {
     pub seconds: f64,
     /// Transactions.
     pub commits: u64,
+    /// Times the WAL was restarted.
+    pub wal_restarts: u64,
+    /// What the restarts took in all, microseconds.
+    pub checkpoint_stall_us: u64,
 }
 
 impl FloorResult {
@@ -67,7 +71,10 @@ impl CommitSink for Count {
     }
 
     fn publish(&self, _permit: BatchPermit, outcomes: Vec<Outcome>) {
-        let stored = outcomes.iter().filter(|outcome| outcome.result.is_ok()).count();
+        let stored = outcomes
+            .iter()
+            .filter(|outcome| outcome.result.is_ok())
+            .count();
         self.0.fetch_add(stored as u64, Ordering::Relaxed);
     }
 }
@@ -89,10 +96,10 @@ fn measure(
     let count = Arc::new(Count::default());
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let sink = Arc::clone(&count) as Arc<dyn CommitSink>;
-    let mut writer =
-        Writer::new(config, clock, sink, Arc::clone(&meters), conn, checkpoints).map_err(internal)?;
+    let mut writer = Writer::new(config, clock, sink, Arc::clone(&meters), conn, checkpoints)
+        .map_err(internal)?;
     let (sender, keys) = prepare(&mut writer, conversations.max(1))?;
-    let before = meters.read(0, 0).batches;
+    let before = meters.read(0, 0);
     let start = Instant::now();
     let mut done = 0;
     while done < rows {
@@ -101,12 +108,20 @@ fn measure(
         done += group;
     }
     let seconds = start.elapsed().as_secs_f64();
-    let commits = meters.read(0, 0).batches - before;
+    let after = meters.read(0, 0);
     let stored = count.0.load(Ordering::Relaxed);
     if stored != rows as u64 {
-        return Err(StoreError::Internal(format!("{stored} of {rows} messages were stored")));
+        return Err(StoreError::Internal(format!(
+            "{stored} of {rows} messages were stored"
+        )));
     }
-    Ok(FloorResult { rows: stored, seconds, commits })
+    Ok(FloorResult {
+        rows: stored,
+        seconds,
+        commits: after.batches - before.batches,
+        wal_restarts: after.wal_restarts - before.wal_restarts,
+        checkpoint_stall_us: after.checkpoint_stall_us - before.checkpoint_stall_us,
+    })
 }
 
 fn group_of(
@@ -122,8 +137,14 @@ fn group_of(
         // Multiplying by an odd constant visits the conversations without an order.
         let spread = (number as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
         let at = (spread % keys.len().max(1) as u64) as usize;
-        let Some(conversation) = keys.get(at).copied() else { break };
-        let client_msg_id = if keyed { ClientMsgId::parse(format!("floor-{number}")).ok() } else { None };
+        let Some(conversation) = keys.get(at).copied() else {
+            break;
+        };
+        let client_msg_id = if keyed {
+            ClientMsgId::parse(format!("floor-{number}")).ok()
+        } else {
+            None
+        };
         let entry = NewEntry {
             kind: EntryKind::Message,
             sender,
@@ -132,15 +153,25 @@ fn group_of(
             content: "x".repeat(body_bytes).into(),
             metadata: None,
         };
-        batch.push(Job::Append(Append { conversation, tag: number as u64, entry: Arc::new(entry) }));
+        batch.push(Job::Append(Append {
+            conversation,
+            tag: number as u64,
+            entry: Arc::new(entry),
+        }));
     }
     batch
 }
 
 /// One user, one agent and their conversations, through the writer.
-fn prepare(writer: &mut Writer, conversations: usize) -> Result<(Principal, Vec<ConversationKey>), StoreError> {
+fn prepare(
+    writer: &mut Writer,
+    conversations: usize,
+) -> Result<(Principal, Vec<ConversationKey>), StoreError> {
     let wrong = |error: protocol::InvalidId| StoreError::Internal(error.to_string());
-    let (user_id, agent_id) = (UserId::parse("user_floor").map_err(wrong)?, AgentId::parse("floor").map_err(wrong)?);
+    let (user_id, agent_id) = (
+        UserId::parse("user_floor").map_err(wrong)?,
+        AgentId::parse("floor").map_err(wrong)?,
+    );
     let (call, mut answer) = Closure::new(move |conn: &mut crate::Conn| {
         let name = NewUser {
             public_id: user_id,
@@ -154,7 +185,12 @@ fn prepare(writer: &mut Writer, conversations: usize) -> Result<(Principal, Vec<
         for number in 0..conversations {
             let public_id = ConversationId::parse(format!("conv_floor{number}"))
                 .map_err(|error| StoreError::Internal(error.to_string()))?;
-            let new = NewDirect { public_id, user, agent: agent.key, title: None };
+            let new = NewDirect {
+                public_id,
+                user,
+                agent: agent.key,
+                title: None,
+            };
             keys.push(conversation::create_direct(conn, new)?.key);
         }
         Ok((Principal::user(user), keys))
@@ -162,5 +198,7 @@ fn prepare(writer: &mut Writer, conversations: usize) -> Result<(Principal, Vec<
     let mut batch = Batch::default();
     batch.push(Job::Call(Box::new(call) as Box<dyn Call>));
     writer.run(batch);
-    answer.try_recv().map_err(|_| StoreError::Internal("no answer".into()))?
+    answer
+        .try_recv()
+        .map_err(|_| StoreError::Internal("no answer".into()))?
 }

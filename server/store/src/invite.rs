@@ -27,15 +27,28 @@ pub struct InviteRow {
     pub used_by: Option<UserKey>,
 }
 
-type Columns = (Vec<u8>, i16, Option<i64>, i64, i64, Option<i64>, Option<i64>);
+type Columns = (
+    Vec<u8>,
+    i16,
+    Option<i64>,
+    i64,
+    i64,
+    Option<i64>,
+    Option<i64>,
+);
 
 fn role_of(number: i16) -> Result<Role, StoreError> {
     Role::from_i16(number).ok_or_else(|| StoreError::Internal(format!("role {number}")))
 }
 
-fn row((hash, role, created_by, created_at, expires_at, used_at, used_by): Columns) -> Result<InviteRow, StoreError> {
+fn row(
+    (hash, role, created_by, created_at, expires_at, used_at, used_by): Columns,
+) -> Result<InviteRow, StoreError> {
     Ok(InviteRow {
-        token_hash: hash.as_slice().try_into().map_err(|_| StoreError::Internal("invite hash".into()))?,
+        token_hash: hash
+            .as_slice()
+            .try_into()
+            .map_err(|_| StoreError::Internal("invite hash".into()))?,
         role: role_of(role)?,
         created_by: created_by.map(UserKey),
         created_at: Timestamp::from_micros(created_at),
@@ -67,7 +80,11 @@ pub fn create(
 }
 
 /// What the invite would make of whoever takes it now; `NotFound` when unknown, used or over.
-pub fn find_open(conn: &mut Conn, token_hash: [u8; 32], now: Timestamp) -> Result<Role, StoreError> {
+pub fn find_open(
+    conn: &mut Conn,
+    token_hash: [u8; 32],
+    now: Timestamp,
+) -> Result<Role, StoreError> {
     let open = invites::table
         .find(token_hash.to_vec())
         .filter(invites::used_at.is_null())
@@ -83,19 +100,31 @@ pub fn take(
     used_by: Option<UserKey>,
 ) -> Result<Role, StoreError> {
     let role = find_open(conn, token_hash, now)?;
-    let used = (invites::used_at.eq(Some(now.micros())), invites::used_by.eq(used_by.map(|key| key.0)));
-    found(diesel::update(invites::table.find(token_hash.to_vec())).set(used).execute(&mut conn.db)?)?;
+    let used = (
+        invites::used_at.eq(Some(now.micros())),
+        invites::used_by.eq(used_by.map(|key| key.0)),
+    );
+    found(
+        diesel::update(invites::table.find(token_hash.to_vec()))
+            .set(used)
+            .execute(&mut conn.db)?,
+    )?;
     Ok(role)
 }
 
 /// All invites, the newest first.
 pub fn list(conn: &mut Conn) -> Result<Vec<InviteRow>, StoreError> {
     let all = invites::table.order((invites::created_at.desc(), invites::token_hash));
-    all.load::<Columns>(&mut conn.db)?.into_iter().map(row).collect()
+    all.load::<Columns>(&mut conn.db)?
+        .into_iter()
+        .map(row)
+        .collect()
 }
 
 /// Removes an invite that was not taken; `NotFound` otherwise.
 pub fn revoke(conn: &mut Conn, token_hash: [u8; 32]) -> Result<(), StoreError> {
-    let open = invites::table.find(token_hash.to_vec()).filter(invites::used_at.is_null());
+    let open = invites::table
+        .find(token_hash.to_vec())
+        .filter(invites::used_at.is_null());
     found(diesel::delete(open).execute(&mut conn.db)?)
 }

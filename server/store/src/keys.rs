@@ -39,16 +39,25 @@ pub struct Principal {
 
 impl Principal {
     /// The server itself.
-    pub const SYSTEM: Self = Self { kind: PrincipalKind::System, key: 0 };
+    pub const SYSTEM: Self = Self {
+        kind: PrincipalKind::System,
+        key: 0,
+    };
 
     /// A user.
     pub const fn user(key: UserKey) -> Self {
-        Self { kind: PrincipalKind::User, key: key.0 }
+        Self {
+            kind: PrincipalKind::User,
+            key: key.0,
+        }
     }
 
     /// A global agent.
     pub const fn agent(key: AgentKey) -> Self {
-        Self { kind: PrincipalKind::Agent, key: key.0 }
+        Self {
+            kind: PrincipalKind::Agent,
+            key: key.0,
+        }
     }
 }
 

@@ -40,7 +40,8 @@ pub use clock::{Clock, FakeClock, SystemClock};
 pub use config::{Gauges, StoreConfig, Synchronous};
 pub use conn::Conn;
 pub use conversation::{
-    ConversationKind, ConversationRow, ListCursor, ListItem, ListQuery, MemberRole, MemberRow, NewDirect,
+    ConversationKind, ConversationRow, ListCursor, ListItem, ListQuery, MemberRole, MemberRow,
+    NewDirect,
 };
 pub use device::DeviceRow;
 pub use error::{OpenError, StoreError};
@@ -50,6 +51,8 @@ pub use login::{LoginRow, NewLogin};
 pub use message::{MessageRow, Page};
 pub use position::{Behind, PositionUpdate};
 pub use random::random_id;
-pub use sink::{Append, AppendError, AppendRefusal, BatchPermit, CommitSink, NewEntry, Outcome, Stored};
+pub use sink::{
+    Append, AppendError, AppendRefusal, BatchPermit, CommitSink, NewEntry, Outcome, Stored,
+};
 pub use store::Store;
 pub use user::{NewUser, Role, UserRow};

@@ -42,13 +42,13 @@ pub struct LoginRow {
 
 type Columns = (String, i64, Option<i64>, i64, i64, i64, Option<i64>);
 
-fn row((sid, user, device, created, used, expires, revoked): Columns) -> LoginRow {
+fn row((sid, user, device, created, touched, expires, revoked): Columns) -> LoginRow {
     LoginRow {
         sid,
         user: UserKey(user),
         device: device.map(DeviceKey),
         created_at: Timestamp::from_micros(created),
-        used_at: Timestamp::from_micros(used),
+        used_at: Timestamp::from_micros(touched),
         expires_at: Timestamp::from_micros(expires),
         revoked_at: revoked.map(Timestamp::from_micros),
     }
@@ -72,23 +72,38 @@ pub fn insert(conn: &mut Conn, new: NewLogin) -> Result<(), StoreError> {
 
 /// The login of this `sid`, revoked and expired ones too.
 pub fn find(conn: &mut Conn, sid: &str) -> Result<Option<LoginRow>, StoreError> {
-    Ok(logins::table.find(sid).first::<Columns>(&mut conn.db).optional()?.map(row))
+    Ok(logins::table
+        .find(sid)
+        .first::<Columns>(&mut conn.db)
+        .optional()?
+        .map(row))
 }
 
 /// Ends a login; once ended, it keeps its time. `NotFound` if there is none.
 pub fn revoke(conn: &mut Conn, sid: &str) -> Result<(), StoreError> {
     let now = conn.now().micros();
     let open = logins::table.find(sid).filter(logins::revoked_at.is_null());
-    let changed = diesel::update(open).set(logins::revoked_at.eq(Some(now))).execute(&mut conn.db)?;
-    if changed == 0 { find(conn, sid)?.map(|_| ()).ok_or(StoreError::NotFound) } else { Ok(()) }
+    let changed = diesel::update(open)
+        .set(logins::revoked_at.eq(Some(now)))
+        .execute(&mut conn.db)?;
+    if changed == 0 {
+        find(conn, sid)?.map(|_| ()).ok_or(StoreError::NotFound)
+    } else {
+        Ok(())
+    }
 }
 
 /// Ends every open login of a user; gives their `sid`s.
 pub fn revoke_all(conn: &mut Conn, user: UserKey) -> Result<Vec<String>, StoreError> {
     let now = conn.now().micros();
     let mine = logins::user_id.eq(user.0).and(logins::revoked_at.is_null());
-    let open: Vec<String> = logins::table.filter(mine).select(logins::sid).load(&mut conn.db)?;
-    diesel::update(logins::table.filter(mine)).set(logins::revoked_at.eq(Some(now))).execute(&mut conn.db)?;
+    let open: Vec<String> = logins::table
+        .filter(mine)
+        .select(logins::sid)
+        .load(&mut conn.db)?;
+    diesel::update(logins::table.filter(mine))
+        .set(logins::revoked_at.eq(Some(now)))
+        .execute(&mut conn.db)?;
     Ok(open)
 }
 
@@ -100,19 +115,31 @@ pub fn list(conn: &mut Conn, user: UserKey) -> Result<Vec<LoginRow>, StoreError>
         .filter(logins::revoked_at.is_null())
         .filter(logins::expires_at.gt(now))
         .order((logins::used_at.desc(), logins::sid));
-    Ok(open.load::<Columns>(&mut conn.db)?.into_iter().map(row).collect())
+    Ok(open
+        .load::<Columns>(&mut conn.db)?
+        .into_iter()
+        .map(row)
+        .collect())
 }
 
 /// Marks a login as used now.
 pub fn touch(conn: &mut Conn, sid: &str) -> Result<(), StoreError> {
     let now = conn.now().micros();
-    found(diesel::update(logins::table.find(sid)).set(logins::used_at.eq(now)).execute(&mut conn.db)?)
+    found(
+        diesel::update(logins::table.find(sid))
+            .set(logins::used_at.eq(now))
+            .execute(&mut conn.db)?,
+    )
 }
 
 /// Moves the end of a login, for a refreshed token.
 pub fn extend(conn: &mut Conn, sid: &str, expires_at: Timestamp) -> Result<(), StoreError> {
     let set = logins::expires_at.eq(expires_at.micros());
-    found(diesel::update(logins::table.find(sid)).set(set).execute(&mut conn.db)?)
+    found(
+        diesel::update(logins::table.find(sid))
+            .set(set)
+            .execute(&mut conn.db)?,
+    )
 }
 
 /// Removes logins that ended before `now`; gives how many.

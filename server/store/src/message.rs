@@ -61,7 +61,14 @@ pub struct Page {
 
 pub(crate) type Columns = (
     (i64, i64, i64, i16, i16, i64, Option<i64>),
-    (Option<String>, String, Option<String>, i64, Option<i64>, Option<i64>),
+    (
+        Option<String>,
+        String,
+        Option<String>,
+        i64,
+        Option<i64>,
+        Option<i64>,
+    ),
     Option<String>,
     Option<String>,
 );
@@ -69,7 +76,8 @@ pub(crate) type Columns = (
 pub(crate) fn row((head, tail, user, agent): Columns) -> Result<MessageRow, StoreError> {
     let (id, conversation, seq, kind, sender_kind, sender, device) = head;
     let (client_msg_id, content, metadata, created_at, edited_at, deleted_at) = tail;
-    let unknown = |what: &str, number: i16| StoreError::Internal(format!("{what} {number} of message {id}"));
+    let unknown =
+        |what: &str, number: i16| StoreError::Internal(format!("{what} {number} of message {id}"));
     let client_msg_id = client_msg_id.map(ClientMsgId::parse).transpose();
     Ok(MessageRow {
         id: MessageId::from_i64(id),
@@ -77,7 +85,8 @@ pub(crate) fn row((head, tail, user, agent): Columns) -> Result<MessageRow, Stor
         seq,
         kind: EntryKind::from_i16(kind).ok_or_else(|| unknown("kind", kind))?,
         sender: Principal {
-            kind: PrincipalKind::from_i16(sender_kind).ok_or_else(|| unknown("sender kind", sender_kind))?,
+            kind: PrincipalKind::from_i16(sender_kind)
+                .ok_or_else(|| unknown("sender kind", sender_kind))?,
             key: sender,
         },
         sender_id: user.or(agent).unwrap_or_default().into(),
@@ -148,7 +157,10 @@ macro_rules! columns {
 pub(crate) use columns;
 
 /// (first, newest) `seq`; `NotFound` where the conversation is not.
-pub(crate) fn bounds(conn: &mut Conn, conversation: ConversationKey) -> Result<(i64, i64), StoreError> {
+pub(crate) fn bounds(
+    conn: &mut Conn,
+    conversation: ConversationKey,
+) -> Result<(i64, i64), StoreError> {
     let (first, newest): (i64, Option<i64>) = conversations::table
         .find(conversation.0)
         .select((conversations::first_seq, newest_seq!()))
@@ -191,8 +203,15 @@ pub fn page_above(
         .order(messages::seq)
         .limit(max_rows as i64)
         .select(columns!());
-    let rows = within(query.load_iter::<Columns, DefaultLoadingMode>(&mut conn.db)?, max_bytes)?;
-    Ok(Page { rows, first_seq, last_seq })
+    let rows = within(
+        query.load_iter::<Columns, DefaultLoadingMode>(&mut conn.db)?,
+        max_bytes,
+    )?;
+    Ok(Page {
+        rows,
+        first_seq,
+        last_seq,
+    })
 }
 
 /// The newest entries below `below_seq` (`None`: the newest of all), at most `max_rows` and
@@ -211,15 +230,28 @@ pub fn page_below(
         .order(messages::seq.desc())
         .limit(max_rows as i64)
         .select(columns!());
-    let mut rows = within(query.load_iter::<Columns, DefaultLoadingMode>(&mut conn.db)?, max_bytes)?;
+    let mut rows = within(
+        query.load_iter::<Columns, DefaultLoadingMode>(&mut conn.db)?,
+        max_bytes,
+    )?;
     rows.reverse();
-    Ok(Page { rows, first_seq, last_seq })
+    Ok(Page {
+        rows,
+        first_seq,
+        last_seq,
+    })
 }
 
 /// The entry of this id.
 pub fn find(conn: &mut Conn, id: MessageId) -> Result<Option<MessageRow>, StoreError> {
-    let query = with_sender!(messages::table).filter(messages::id.eq(id.as_i64())).select(columns!());
-    query.first::<Columns>(&mut conn.db).optional()?.map(row).transpose()
+    let query = with_sender!(messages::table)
+        .filter(messages::id.eq(id.as_i64()))
+        .select(columns!());
+    query
+        .first::<Columns>(&mut conn.db)
+        .optional()?
+        .map(row)
+        .transpose()
 }
 
 /// The newest `seq`; `first_seq - 1` where the log is empty.
@@ -229,7 +261,11 @@ pub fn last_seq(conn: &mut Conn, conversation: ConversationKey) -> Result<i64, S
 
 /// The `seq` of the newest entry stored at or before `at`; `first_seq - 1` where all are later.
 /// A binary search over the log, whose times strictly increase.
-pub fn seq_at(conn: &mut Conn, conversation: ConversationKey, at: Timestamp) -> Result<i64, StoreError> {
+pub fn seq_at(
+    conn: &mut Conn,
+    conversation: ConversationKey,
+    at: Timestamp,
+) -> Result<i64, StoreError> {
     let (first, last) = bounds(conn, conversation)?;
     let (mut below, mut above) = (first - 1, last + 1);
     while above - below > 1 {
@@ -241,19 +277,29 @@ pub fn seq_at(conn: &mut Conn, conversation: ConversationKey, at: Timestamp) -> 
             .select(messages::created_at)
             .first(&mut conn.db)
             .optional()?;
-        if stored.is_some_and(|stored| stored <= at.micros()) { below = middle } else { above = middle }
+        if stored.is_some_and(|stored| stored <= at.micros()) {
+            below = middle;
+        } else {
+            above = middle;
+        }
     }
     Ok(below)
 }
 
 /// Removes the entries up to `seq` for good and raises `first_seq` above them; gives how many.
-pub fn remove_head(conn: &mut Conn, conversation: ConversationKey, seq: i64) -> Result<usize, StoreError> {
+pub fn remove_head(
+    conn: &mut Conn,
+    conversation: ConversationKey,
+    seq: i64,
+) -> Result<usize, StoreError> {
     let (first, last) = bounds(conn, conversation)?;
     let seq = seq.min(last);
     if seq < first {
         return Ok(0);
     }
-    let head = messages::table.filter(messages::conversation_id.eq(conversation.0)).filter(messages::seq.le(seq));
+    let head = messages::table
+        .filter(messages::conversation_id.eq(conversation.0))
+        .filter(messages::seq.le(seq));
     let removed = diesel::delete(head).execute(&mut conn.db)?;
     diesel::update(conversations::table.find(conversation.0))
         .set(conversations::first_seq.eq(seq + 1))

@@ -32,9 +32,19 @@ fn opened(path: &Path) -> Result<(File, SqliteConnection, Vec<String>), OpenErro
 
 /// Every version that this program knows, ascending. An absent file has none, and stays absent.
 pub fn status(path: &Path) -> Result<Vec<VersionStatus>, OpenError> {
-    let applied = if path.exists() { opened(path)?.2 } else { Vec::new() };
+    let applied = if path.exists() {
+        opened(path)?.2
+    } else {
+        Vec::new()
+    };
     let known = open::known(path)?;
-    Ok(known.into_iter().map(|version| VersionStatus { applied: applied.contains(&version), version }).collect())
+    Ok(known
+        .into_iter()
+        .map(|version| VersionStatus {
+            applied: applied.contains(&version),
+            version,
+        })
+        .collect())
 }
 
 /// Applies what is missing; gives the versions applied now.
@@ -42,7 +52,9 @@ pub fn up(path: &Path) -> Result<Vec<String>, OpenError> {
     let (_lock, mut conn, _) = opened(path)?;
     let said = |text: String| OpenError::from_text(path, &text);
     open::prepare(&mut conn, &StoreConfig::at(path)).map_err(|error| said(error.to_string()))?;
-    let done = conn.run_pending_migrations(MIGRATIONS).map_err(|error| said(error.to_string()))?;
+    let done = conn
+        .run_pending_migrations(MIGRATIONS)
+        .map_err(|error| said(error.to_string()))?;
     Ok(done.iter().map(ToString::to_string).collect())
 }
 
@@ -52,7 +64,9 @@ pub fn down(path: &Path, n: usize) -> Result<Vec<String>, OpenError> {
     let said = |text: String| OpenError::from_text(path, &text);
     let mut done = Vec::new();
     for _ in 0..n.min(applied.len()) {
-        let version = conn.revert_last_migration(MIGRATIONS).map_err(|error| said(error.to_string()))?;
+        let version = conn
+            .revert_last_migration(MIGRATIONS)
+            .map_err(|error| said(error.to_string()))?;
         done.push(version.to_string());
     }
     Ok(done)

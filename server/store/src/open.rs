@@ -23,7 +23,12 @@ pub(crate) const MARK: &str = "agent-messenger";
 pub(crate) fn lock(path: &Path) -> Result<File, OpenError> {
     let io = |error: std::io::Error| OpenError::from_io(path, &error);
     let lock_path = beside(path, ".lock");
-    let file = File::options().create(true).truncate(false).write(true).open(lock_path).map_err(io)?;
+    let file = File::options()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(lock_path)
+        .map_err(io)?;
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => Err(OpenError::Locked(path.to_path_buf())),
@@ -38,11 +43,17 @@ pub(crate) fn inspect_file(path: &Path) -> Result<(), OpenError> {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
         Err(error) => return Err(io(error)),
         // Root could write it all the same; who took the right away meant it.
-        Ok(meta) if meta.permissions().readonly() => return Err(OpenError::ReadOnly(path.to_path_buf())),
+        Ok(meta) if meta.permissions().readonly() => {
+            return Err(OpenError::ReadOnly(path.to_path_buf()));
+        }
         Ok(meta) if !meta.is_file() => return Err(OpenError::NotADatabase(path.to_path_buf())),
         Ok(meta) => meta.len(),
     };
-    let mut file = File::options().read(true).write(true).open(path).map_err(io)?;
+    let mut file = File::options()
+        .read(true)
+        .write(true)
+        .open(path)
+        .map_err(io)?;
     let mut header = [0u8; 16];
     if size == 0 {
         return Ok(());
@@ -59,12 +70,16 @@ pub(crate) fn establish(path: &Path, mode: &str) -> Result<SqliteConnection, Ope
         path: path.to_path_buf(),
         text: "the path is not UTF-8".to_owned(),
     })?;
-    SqliteConnection::establish(&uri(text, mode)).map_err(|e| OpenError::from_text(path, &e.to_string()))
+    SqliteConnection::establish(&uri(text, mode))
+        .map_err(|e| OpenError::from_text(path, &e.to_string()))
 }
 
 /// A `file:` URI with the characters escaped that mean something there.
 pub(crate) fn uri(path: &str, mode: &str) -> String {
-    let escaped = path.replace('%', "%25").replace('?', "%3f").replace('#', "%23");
+    let escaped = path
+        .replace('%', "%25")
+        .replace('?', "%3f")
+        .replace('#', "%23");
     format!("file:{escaped}?mode={mode}")
 }
 
@@ -106,14 +121,19 @@ pub(crate) enum Contents {
     Ours(Vec<String>),
 }
 
+const TABLES: &str = "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'";
+
 /// Looks at what is in the database without writing.
 pub(crate) fn inspect(conn: &mut SqliteConnection, path: &Path) -> Result<Contents, OpenError> {
     let said = |error: diesel::result::Error| OpenError::from_text(path, &error.to_string());
-    conn.batch_execute("PRAGMA busy_timeout = 1000;").map_err(said)?;
-    const TABLES: &str = "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'";
+    conn.batch_execute("PRAGMA busy_timeout = 1000;")
+        .map_err(said)?;
     let tables: Vec<Named> = diesel::sql_query(TABLES).load(conn).map_err(said)?;
     let has = |name: &str| tables.iter().any(|table| table.name == name);
-    if tables.iter().all(|table| table.name == "__diesel_schema_migrations") {
+    if tables
+        .iter()
+        .all(|table| table.name == "__diesel_schema_migrations")
+    {
         return Ok(Contents::Empty);
     }
     if has("server_state") && has("__diesel_schema_migrations") {
@@ -133,21 +153,30 @@ pub(crate) fn inspect(conn: &mut SqliteConnection, path: &Path) -> Result<Conten
 
 fn users_have_text_ids(conn: &mut SqliteConnection) -> bool {
     const QUERY: &str = "SELECT COUNT(*) AS n FROM pragma_table_info('users') WHERE name = 'id' AND upper(type) = 'TEXT'";
-    diesel::sql_query(QUERY).get_result::<Counted>(conn).is_ok_and(|count| count.n == 1)
+    diesel::sql_query(QUERY)
+        .get_result::<Counted>(conn)
+        .is_ok_and(|count| count.n == 1)
 }
 
 fn applied(conn: &mut SqliteConnection, path: &Path) -> Result<Vec<String>, OpenError> {
-    let versions = diesel::sql_query("SELECT version AS name FROM __diesel_schema_migrations ORDER BY version");
-    let versions: Vec<Named> =
-        versions.load(conn).map_err(|error| OpenError::from_text(path, &error.to_string()))?;
+    let versions = diesel::sql_query(
+        "SELECT version AS name FROM __diesel_schema_migrations ORDER BY version",
+    );
+    let versions: Vec<Named> = versions
+        .load(conn)
+        .map_err(|error| OpenError::from_text(path, &error.to_string()))?;
     Ok(versions.into_iter().map(|version| version.name).collect())
 }
 
 /// The versions that this program knows, ascending.
 pub(crate) fn known(path: &Path) -> Result<Vec<String>, OpenError> {
-    let migrations: Vec<Box<dyn Migration<Sqlite>>> =
-        MIGRATIONS.migrations().map_err(|error| OpenError::from_text(path, &error.to_string()))?;
-    let mut versions: Vec<String> = migrations.iter().map(|m| m.name().version().as_owned().to_string()).collect();
+    let migrations: Vec<Box<dyn Migration<Sqlite>>> = MIGRATIONS
+        .migrations()
+        .map_err(|error| OpenError::from_text(path, &error.to_string()))?;
+    let mut versions: Vec<String> = migrations
+        .iter()
+        .map(|m| m.name().version().as_owned().to_string())
+        .collect();
     versions.sort();
     Ok(versions)
 }
@@ -155,8 +184,15 @@ pub(crate) fn known(path: &Path) -> Result<Vec<String>, OpenError> {
 /// Refuses versions that this program does not know.
 pub(crate) fn refuse_newer(applied: &[String], path: &Path) -> Result<(), OpenError> {
     let known = known(path)?;
-    match applied.iter().rev().find(|version| !known.contains(version)) {
-        Some(version) => Err(OpenError::Newer { path: path.to_path_buf(), version: version.clone() }),
+    match applied
+        .iter()
+        .rev()
+        .find(|version| !known.contains(version))
+    {
+        Some(version) => Err(OpenError::Newer {
+            path: path.to_path_buf(),
+            version: version.clone(),
+        }),
         None => Ok(()),
     }
 }
@@ -173,8 +209,10 @@ pub(crate) fn open_writer(config: &StoreConfig) -> Result<SqliteConnection, Open
     let said = |text: String| OpenError::from_text(path, &text);
     prepare(&mut conn, config).map_err(|error| said(error.to_string()))?;
     // A lock inside the file shows here and not at the first message.
-    conn.batch_execute("BEGIN IMMEDIATE; COMMIT;").map_err(|error| said(error.to_string()))?;
-    conn.run_pending_migrations(MIGRATIONS).map_err(|error| said(error.to_string()))?;
+    conn.batch_execute("BEGIN IMMEDIATE; COMMIT;")
+        .map_err(|error| said(error.to_string()))?;
+    conn.run_pending_migrations(MIGRATIONS)
+        .map_err(|error| said(error.to_string()))?;
     Ok(conn)
 }
 

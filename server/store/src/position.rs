@@ -42,13 +42,19 @@ pub struct Behind {
 }
 
 /// Where the device is; (0, 0) where nothing was ever saved.
-pub fn load(conn: &mut Conn, device: DeviceKey, conversation: ConversationKey) -> Result<Position, StoreError> {
+pub fn load(
+    conn: &mut Conn,
+    device: DeviceKey,
+    conversation: ConversationKey,
+) -> Result<Position, StoreError> {
     let saved: Option<(i64, i64)> = positions::table
         .find((device.0, conversation.0))
         .select((positions::seq, positions::rev))
         .first(&mut conn.db)
         .optional()?;
-    Ok(saved.map(|(seq, rev)| Position { seq, rev }).unwrap_or_default())
+    Ok(saved
+        .map(|(seq, rev)| Position { seq, rev })
+        .unwrap_or_default())
 }
 
 /// Moves a position forward; either part that is not higher stays. `NotFound` when the device
@@ -80,12 +86,24 @@ pub(crate) fn save(db: &mut Db, update: &PositionUpdate, now: Timestamp) -> Quer
     }
 }
 
-type Columns = ((i64, String, i64, i64, i64), Option<i64>, Option<i64>, Option<i64>, Option<i64>);
+type Columns = (
+    (i64, String, i64, i64, i64),
+    Option<i64>,
+    Option<i64>,
+    Option<i64>,
+    Option<i64>,
+);
 
 /// The live conversations of `principal` whose newest entry or change is above the position of
 /// `device`, in one query.
-pub fn behind(conn: &mut Conn, device: DeviceKey, principal: Principal) -> Result<Vec<Behind>, StoreError> {
-    let at_device = positions::conversation_id.eq(conversations::id).and(positions::device_id.eq(device.0));
+pub fn behind(
+    conn: &mut Conn,
+    device: DeviceKey,
+    principal: Principal,
+) -> Result<Vec<Behind>, StoreError> {
+    let at_device = positions::conversation_id
+        .eq(conversations::id)
+        .and(positions::device_id.eq(device.0));
     let rows: Vec<Columns> = members::table
         .inner_join(conversations::table)
         .left_join(positions::table.on(at_device))
@@ -107,8 +125,14 @@ pub fn behind(conn: &mut Conn, device: DeviceKey, principal: Principal) -> Resul
             positions::rev.nullable(),
         ))
         .load(&mut conn.db)?;
-    let all = rows.into_iter().map(behind_row).collect::<Result<Vec<_>, _>>()?;
-    Ok(all.into_iter().filter(|b| b.last_seq > b.position.seq || b.last_rev > b.position.rev).collect())
+    let all = rows
+        .into_iter()
+        .map(behind_row)
+        .collect::<Result<Vec<_>, _>>()?;
+    Ok(all
+        .into_iter()
+        .filter(|b| b.last_seq > b.position.seq || b.last_rev > b.position.rev)
+        .collect())
 }
 
 fn behind_row(columns: Columns) -> Result<Behind, StoreError> {
@@ -116,7 +140,10 @@ fn behind_row(columns: Columns) -> Result<Behind, StoreError> {
     Ok(Behind {
         key: ConversationKey(key),
         id: ConversationId::parse(id).map_err(|e| StoreError::Internal(e.to_string()))?,
-        position: Position { seq: seq.unwrap_or(0), rev: rev.unwrap_or(0) },
+        position: Position {
+            seq: seq.unwrap_or(0),
+            rev: rev.unwrap_or(0),
+        },
         last_seq: last_seq.unwrap_or(0).max(first_seq - 1),
         last_rev: last_rev.unwrap_or(0).max(first_rev - 1),
         first_seq,

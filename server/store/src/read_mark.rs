@@ -9,7 +9,12 @@ use diesel::prelude::*;
 
 /// Moves the mark forward to `seq`; a lower one changes nothing. `NotFound` for who is no
 /// member.
-pub fn set(conn: &mut Conn, conversation: ConversationKey, who: Principal, seq: i64) -> Result<(), StoreError> {
+pub fn set(
+    conn: &mut Conn,
+    conversation: ConversationKey,
+    who: Principal,
+    seq: i64,
+) -> Result<(), StoreError> {
     let mark = members::table.find((conversation.0, who.kind.as_i16(), who.key));
     let changed = diesel::update(mark.filter(members::read_seq.lt(seq)))
         .set(members::read_seq.eq(seq))

@@ -35,7 +35,7 @@ impl ManageConnection for ReadOnly {
         let mut conn =
             SqliteConnection::establish(&self.uri).map_err(diesel::r2d2::Error::ConnectionError)?;
         conn.batch_execute(
-            "PRAGMA busy_timeout = 2000; PRAGMA query_only = ON; PRAGMA cache_size = -16384; \
+            "PRAGMA busy_timeout = 2000; PRAGMA query_only = ON; PRAGMA cache_size = -2048; \
              PRAGMA temp_store = MEMORY;",
         )
         .map_err(diesel::r2d2::Error::QueryError)?;
@@ -43,7 +43,9 @@ impl ManageConnection for ReadOnly {
     }
 
     fn is_valid(&self, conn: &mut Conn) -> Result<(), Self::Error> {
-        conn.db.batch_execute("SELECT 1").map_err(diesel::r2d2::Error::QueryError)
+        conn.db
+            .batch_execute("SELECT 1")
+            .map_err(diesel::r2d2::Error::QueryError)
     }
 
     fn has_broken(&self, _conn: &mut Conn) -> bool {
@@ -61,8 +63,14 @@ impl Readers {
     /// Opens the connections and starts the threads.
     pub(crate) fn start(config: &StoreConfig, clock: &Arc<dyn Clock>) -> Result<Self, OpenError> {
         let said = |text: String| OpenError::from_text(&config.path, &text);
-        let path = config.path.to_str().ok_or_else(|| said("the path is not UTF-8".into()))?;
-        let manager = ReadOnly { uri: open::uri(path, "ro"), clock: Arc::clone(clock) };
+        let path = config
+            .path
+            .to_str()
+            .ok_or_else(|| said("the path is not UTF-8".into()))?;
+        let manager = ReadOnly {
+            uri: open::uri(path, "ro"),
+            clock: Arc::clone(clock),
+        };
         let pool = Pool::builder()
             .max_size(config.readers.max(1))
             .connection_timeout(Duration::from_secs(5))
@@ -74,9 +82,16 @@ impl Readers {
         for number in 0..config.readers.max(1) {
             let (pool, jobs) = (pool.clone(), jobs.clone());
             let thread = std::thread::Builder::new().name(format!("reader-{number}"));
-            threads.push(thread.spawn(move || serve(&pool, &jobs)).map_err(|error| said(error.to_string()))?);
+            threads.push(
+                thread
+                    .spawn(move || serve(&pool, &jobs))
+                    .map_err(|error| said(error.to_string()))?,
+            );
         }
-        Ok(Self { queue: RwLock::new(Some(queue)), threads: parking_lot::Mutex::new(threads) })
+        Ok(Self {
+            queue: RwLock::new(Some(queue)),
+            threads: parking_lot::Mutex::new(threads),
+        })
     }
 
     /// Queues a read; never blocks.
@@ -126,9 +141,8 @@ fn read(conn: &mut Conn, call: &mut dyn Call) -> Result<(), StoreError> {
     let ran = call.run(conn);
     let ended = conn.db.batch_execute("ROLLBACK");
     match (ran, ended) {
-        (_, Ok(())) => Ok(()),
-        // The closure's own error says more.
-        (Err(_), Err(_)) => Ok(()),
         (Ok(()), Err(error)) => Err(error.into()),
+        // The closure's own error says more.
+        _ => Ok(()),
     }
 }

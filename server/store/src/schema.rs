@@ -152,5 +152,15 @@ diesel::table! {
 
 diesel::joinable!(members -> conversations (conversation_id));
 diesel::allow_tables_to_appear_in_same_query!(
-    users, agents, devices, logins, invites, conversations, members, messages, changes, positions, sends,
+    users,
+    agents,
+    devices,
+    logins,
+    invites,
+    conversations,
+    members,
+    messages,
+    changes,
+    positions,
+    sends,
 );

@@ -8,15 +8,23 @@ use diesel::prelude::*;
 
 /// The value of `name`.
 pub fn get(conn: &mut Conn, name: &str) -> Result<Option<Vec<u8>>, StoreError> {
-    Ok(server_state::table.find(name).select(server_state::value).first(&mut conn.db).optional()?)
+    Ok(server_state::table
+        .find(name)
+        .select(server_state::value)
+        .first(&mut conn.db)
+        .optional()?)
 }
 
 /// Sets `name`.
 pub fn put(conn: &mut Conn, name: &str, value: &[u8]) -> Result<(), StoreError> {
     let set = server_state::value.eq(value);
-    let changed = diesel::update(server_state::table.find(name)).set(set).execute(&mut conn.db)?;
+    let changed = diesel::update(server_state::table.find(name))
+        .set(set)
+        .execute(&mut conn.db)?;
     if changed == 0 {
-        diesel::insert_into(server_state::table).values((server_state::name.eq(name), set)).execute(&mut conn.db)?;
+        diesel::insert_into(server_state::table)
+            .values((server_state::name.eq(name), set))
+            .execute(&mut conn.db)?;
     }
     Ok(())
 }

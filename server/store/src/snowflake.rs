@@ -23,7 +23,11 @@ impl Snowflake {
     pub const fn above(node: u16, newest: i64) -> Self {
         let node = (node & ((1 << NODE_BITS) - 1)) as i64;
         // Another node may have made `newest`: its millisecond counts as used up.
-        Self { node, ms: newest >> (NODE_BITS + COUNT_BITS), count: LAST_COUNT }
+        Self {
+            node,
+            ms: newest >> (NODE_BITS + COUNT_BITS),
+            count: LAST_COUNT,
+        }
     }
 
     /// The next number. A clock that stands or steps back is overruled; after 4096 numbers in
@@ -46,13 +50,21 @@ impl Snowflake {
 /// The lowest number of any node at `at`: what is older than `at` is below it.
 pub const fn floor_of(at: Timestamp) -> i64 {
     let ms = at.millis() - EPOCH_MS;
-    if ms < 0 { 0 } else { ms << (NODE_BITS + COUNT_BITS) }
+    if ms < 0 {
+        0
+    } else {
+        ms << (NODE_BITS + COUNT_BITS)
+    }
 }
 
 /// The number `micros` older than `id`, of the lowest node.
 pub(crate) const fn earlier(id: i64, micros: i64) -> i64 {
     let ms = (id >> (NODE_BITS + COUNT_BITS)) - micros / 1000;
-    if ms < 0 { 0 } else { ms << (NODE_BITS + COUNT_BITS) }
+    if ms < 0 {
+        0
+    } else {
+        ms << (NODE_BITS + COUNT_BITS)
+    }
 }
 
 #[cfg(test)]

@@ -35,14 +35,25 @@ struct Inner {
 impl Store {
     /// Creates the file if it is absent (its folder must exist), takes the lock beside it,
     /// refuses what is not ours, brings the schema up to date and starts the threads. Blocks.
-    pub fn open(config: StoreConfig, clock: Arc<dyn Clock>, sink: Arc<dyn CommitSink>) -> Result<Self, OpenError> {
+    #[expect(clippy::needless_pass_by_value, reason = "the threads keep them")]
+    pub fn open(
+        config: StoreConfig,
+        clock: Arc<dyn Clock>,
+        sink: Arc<dyn CommitSink>,
+    ) -> Result<Self, OpenError> {
         let lock = open::lock(&config.path)?;
         let conn = open::open_writer(&config)?;
         let meters = Arc::new(Meters::default());
         let checkpoints = Checkpoints::start(&config, Arc::clone(&meters))?;
         let path = config.path.clone();
-        let mut writer =
-            Writer::new(config.clone(), Arc::clone(&clock), sink, Arc::clone(&meters), conn, checkpoints)?;
+        let mut writer = Writer::new(
+            config.clone(),
+            Arc::clone(&clock),
+            sink,
+            Arc::clone(&meters),
+            conn,
+            checkpoints,
+        )?;
         let readers = Readers::start(&config, &clock)?;
         let (queue, jobs) = bounded(limits::WRITER_QUEUE);
         let thread = std::thread::Builder::new()
@@ -80,10 +91,12 @@ impl Store {
         F: FnOnce(&mut Conn) -> Result<T, StoreError> + Send + 'static,
     {
         let (call, answer) = Closure::new(f);
-        self.0.offer(Job::Call(Box::new(call))).map_err(|refused| match refused {
-            AppendRefusal::Full => StoreError::Overloaded,
-            AppendRefusal::Closed => StoreError::Closed,
-        })?;
+        self.0
+            .offer(Job::Call(Box::new(call)))
+            .map_err(|refused| match refused {
+                AppendRefusal::Full => StoreError::Overloaded,
+                AppendRefusal::Closed => StoreError::Closed,
+            })?;
         answer.await.unwrap_or(Err(StoreError::Closed))
     }
 
@@ -115,7 +128,9 @@ impl Store {
 
 impl std::fmt::Debug for Store {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Store").field("gauges", &self.gauges()).finish_non_exhaustive()
+        f.debug_struct("Store")
+            .field("gauges", &self.gauges())
+            .finish_non_exhaustive()
     }
 }
 

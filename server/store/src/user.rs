@@ -54,7 +54,9 @@ pub struct UserRow {
 
 type Columns = (i64, String, String, String, i16, i64, Option<i64>);
 
-fn row((key, id, username, password_hash, role, created_at, deleted_at): Columns) -> Result<UserRow, StoreError> {
+fn row(
+    (key, id, username, password_hash, role, created_at, deleted_at): Columns,
+) -> Result<UserRow, StoreError> {
     Ok(UserRow {
         key: UserKey(key),
         id: UserId::parse(id).map_err(|e| StoreError::Internal(e.to_string()))?,
@@ -66,6 +68,10 @@ fn row((key, id, username, password_hash, role, created_at, deleted_at): Columns
     })
 }
 
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "as the other nouns take what they insert"
+)]
 /// Inserts a user; [`StoreError::Conflict`] if the name or the id is taken.
 pub fn insert(conn: &mut Conn, new: NewUser) -> Result<UserRow, StoreError> {
     let now = conn.now();
@@ -83,13 +89,17 @@ pub fn insert(conn: &mut Conn, new: NewUser) -> Result<UserRow, StoreError> {
 
 /// The user of this name, deleted or not.
 pub fn find_by_name(conn: &mut Conn, username: &str) -> Result<Option<UserRow>, StoreError> {
-    let found = users::table.filter(users::username.eq(username)).first::<Columns>(&mut conn.db);
+    let found = users::table
+        .filter(users::username.eq(username))
+        .first::<Columns>(&mut conn.db);
     found.optional()?.map(row).transpose()
 }
 
 /// The user of this public id, deleted or not.
 pub fn find_by_id(conn: &mut Conn, id: &UserId) -> Result<Option<UserRow>, StoreError> {
-    let found = users::table.filter(users::public_id.eq(id.as_str())).first::<Columns>(&mut conn.db);
+    let found = users::table
+        .filter(users::public_id.eq(id.as_str()))
+        .first::<Columns>(&mut conn.db);
     found.optional()?.map(row).transpose()
 }
 
@@ -99,7 +109,11 @@ pub fn load(conn: &mut Conn, key: UserKey) -> Result<UserRow, StoreError> {
 }
 
 /// At most `limit` users with keys above `after`, in order of their keys, deleted ones too.
-pub fn list(conn: &mut Conn, limit: usize, after: Option<UserKey>) -> Result<Vec<UserRow>, StoreError> {
+pub fn list(
+    conn: &mut Conn,
+    limit: usize,
+    after: Option<UserKey>,
+) -> Result<Vec<UserRow>, StoreError> {
     users::table
         .filter(users::id.gt(after.map_or(0, |key| key.0)))
         .order(users::id)
@@ -112,7 +126,10 @@ pub fn list(conn: &mut Conn, limit: usize, after: Option<UserKey>) -> Result<Vec
 
 /// How many users there are, without deleted ones.
 pub fn count(conn: &mut Conn) -> Result<i64, StoreError> {
-    Ok(users::table.filter(users::deleted_at.is_null()).count().get_result(&mut conn.db)?)
+    Ok(users::table
+        .filter(users::deleted_at.is_null())
+        .count()
+        .get_result(&mut conn.db)?)
 }
 
 /// Replaces the password hash.
@@ -125,19 +142,26 @@ pub fn set_password(conn: &mut Conn, key: UserKey, password_hash: &str) -> Resul
 
 /// Changes what a user may do.
 pub fn set_role(conn: &mut Conn, key: UserKey, role: Role) -> Result<(), StoreError> {
-    let changed =
-        diesel::update(users::table.find(key.0)).set(users::role.eq(role.as_i16())).execute(&mut conn.db)?;
+    let changed = diesel::update(users::table.find(key.0))
+        .set(users::role.eq(role.as_i16()))
+        .execute(&mut conn.db)?;
     found(changed)
 }
 
 /// Whether an owner exists, so that set-up is over.
 pub fn any_owner(conn: &mut Conn) -> Result<bool, StoreError> {
-    let owners = users::table.filter(users::role.eq(Role::Owner.as_i16())).filter(users::deleted_at.is_null());
+    let owners = users::table
+        .filter(users::role.eq(Role::Owner.as_i16()))
+        .filter(users::deleted_at.is_null());
     let first: Option<i64> = owners.select(users::id).first(&mut conn.db).optional()?;
     Ok(first.is_some())
 }
 
 /// `NotFound` where a statement changed nothing.
 pub(crate) fn found(changed: usize) -> Result<(), StoreError> {
-    if changed == 0 { Err(StoreError::NotFound) } else { Ok(()) }
+    if changed == 0 {
+        Err(StoreError::NotFound)
+    } else {
+        Ok(())
+    }
 }

@@ -70,16 +70,27 @@ fn message<'a>(entry: &'a Entry, sender_type: &'static str, v2: bool) -> Message
         message_id: entry.id,
         id: entry.id,
         conversation_id: &entry.conversation,
-        content: if entry.deleted_at.is_some() { DELETED } else { &entry.content },
+        content: if entry.deleted_at.is_some() {
+            DELETED
+        } else {
+            &entry.content
+        },
         sender_type,
         sender_id: &entry.sender.id,
         recipient_id: entry.recipient.as_ref().map_or("", |party| &party.id),
         timestamp: entry.created_at,
-        metadata: entry.metadata.as_ref().and_then(|text| serde_json::from_str(text).ok()),
+        metadata: entry
+            .metadata
+            .as_ref()
+            .and_then(|text| serde_json::from_str(text).ok()),
         edited_at: entry.edited_at,
         is_deleted: entry.deleted_at.is_some(),
         seq: v2.then_some(entry.seq),
-        client_msg_id: if v2 { entry.client_msg_id.as_ref() } else { None },
+        client_msg_id: if v2 {
+            entry.client_msg_id.as_ref()
+        } else {
+            None
+        },
     }
 }
 
@@ -90,14 +101,21 @@ pub(super) fn entry(entry: &Entry, variant: Variant) -> Frames {
         return Frames::new();
     }
     let mut frames = Frames::with_capacity(3);
-    frames.push(nested("message", message(entry, sender_type(entry.sender.kind), v2)));
+    frames.push(nested(
+        "message",
+        message(entry, sender_type(entry.sender.kind), v2),
+    ));
     let flat = |kind| Flat {
         kind,
         message_id: entry.id,
         conversation_id: &entry.conversation,
         user_id: (entry.sender.kind == PrincipalKind::User).then_some(&*entry.sender.id),
         agent_id: (entry.sender.kind == PrincipalKind::Agent).then_some(&*entry.sender.id),
-        content: Some(if entry.deleted_at.is_some() { DELETED } else { &entry.content }),
+        content: Some(if entry.deleted_at.is_some() {
+            DELETED
+        } else {
+            &entry.content
+        }),
         timestamp: entry.created_at,
     };
     let from_agent = entry.sender.kind == PrincipalKind::Agent;
@@ -107,7 +125,9 @@ pub(super) fn entry(entry: &Entry, variant: Variant) -> Frames {
             frames.push(frame(&flat("agent_message")));
             frames.push(frame(&flat("chat")));
         }
-        Variant::UserPlain | Variant::Android if from_agent => frames.push(frame(&flat("agent_message"))),
+        Variant::UserPlain | Variant::Android if from_agent => {
+            frames.push(frame(&flat("agent_message")))
+        }
         _ => {}
     }
     frames

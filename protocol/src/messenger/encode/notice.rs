@@ -10,7 +10,11 @@ use serde_json::value::RawValue;
 use std::collections::BTreeMap;
 
 fn sender_type(party: &Party) -> &'static str {
-    if party.kind == PrincipalKind::User { "client" } else { "agent" }
+    if party.kind == PrincipalKind::User {
+        "client"
+    } else {
+        "agent"
+    }
 }
 
 #[derive(Serialize)]
@@ -62,7 +66,11 @@ pub(super) fn typing(conversation: &ConversationId, sender: &Party, typing: bool
     }))]
 }
 
-pub(super) fn status(sender: &Party, status: &str, conversation: Option<&ConversationId>) -> Frames {
+pub(super) fn status(
+    sender: &Party,
+    status: &str,
+    conversation: Option<&ConversationId>,
+) -> Frames {
     let mut data = json!({
         "sender_type": sender_type(sender),
         "sender_id": sender.id,
@@ -87,8 +95,15 @@ fn put(object: &mut serde_json::Value, key: &str, value: serde_json::Value) {
 }
 
 pub(super) fn presence(who: &Party, online: bool) -> Frames {
-    let kind = if who.kind == PrincipalKind::User { "user" } else { "agent" };
-    vec![nested("presence_update", json!({ "id": who.id, "type": kind, "online": online }))]
+    let kind = if who.kind == PrincipalKind::User {
+        "user"
+    } else {
+        "agent"
+    };
+    vec![nested(
+        "presence_update",
+        json!({ "id": who.id, "type": kind, "online": online }),
+    )]
 }
 
 /// Flat, and nested for v2; an agent without sub-protocol gets none: one shipped client reads
@@ -111,7 +126,12 @@ pub(super) fn conversation_created(
     }
 }
 
-pub(super) fn heartbeat_ack(server_time: Timestamp, interval_s: u64, timeout_s: u64, monitoring: bool) -> Frames {
+pub(super) fn heartbeat_ack(
+    server_time: Timestamp,
+    interval_s: u64,
+    timeout_s: u64,
+    monitoring: bool,
+) -> Frames {
     vec![nested(
         "heartbeat_ack",
         json!({
@@ -151,7 +171,11 @@ pub(super) fn error(refusal: &Refusal) -> Frames {
 }
 
 fn v2_only(variant: Variant, make: impl FnOnce() -> bytestring::ByteString) -> Frames {
-    if variant.is_v2() { vec![make()] } else { Frames::new() }
+    if variant.is_v2() {
+        vec![make()]
+    } else {
+        Frames::new()
+    }
 }
 
 #[derive(Serialize)]
@@ -178,7 +202,10 @@ pub(super) fn changed(change: &Change, variant: Variant) -> Frames {
                 kind: change.kind.as_str(),
                 message_id: change.message,
                 seq: change.message_seq,
-                payload: change.payload.as_ref().and_then(|text| serde_json::from_str(text).ok()),
+                payload: change
+                    .payload
+                    .as_ref()
+                    .and_then(|text| serde_json::from_str(text).ok()),
                 timestamp: change.at,
             },
         )
@@ -187,25 +214,50 @@ pub(super) fn changed(change: &Change, variant: Variant) -> Frames {
 
 pub(super) fn resumed(positions: &BTreeMap<ConversationId, Position>, variant: Variant) -> Frames {
     v2_only(variant, || {
-        let map: BTreeMap<_, _> = positions.iter().map(|(id, position)| (id.as_str(), position)).collect();
+        let map: BTreeMap<_, _> = positions
+            .iter()
+            .map(|(id, position)| (id.as_str(), position))
+            .collect();
         nested("resumed", json!({ "positions": map }))
     })
 }
 
 pub(super) fn live(conversation: &ConversationId, position: Position, variant: Variant) -> Frames {
     v2_only(variant, || {
-        nested("live", json!({ "conversation_id": conversation, "seq": position.seq, "rev": position.rev }))
+        nested(
+            "live",
+            json!({ "conversation_id": conversation, "seq": position.seq, "rev": position.rev }),
+        )
     })
 }
 
-pub(super) fn hole(kind: &'static str, conversation: &ConversationId, from: i64, to: i64, variant: Variant) -> Frames {
-    v2_only(variant, || nested(kind, json!({ "conversation_id": conversation, "from": from, "to": to })))
+pub(super) fn hole(
+    kind: &'static str,
+    conversation: &ConversationId,
+    from: i64,
+    to: i64,
+    variant: Variant,
+) -> Frames {
+    v2_only(variant, || {
+        nested(
+            kind,
+            json!({ "conversation_id": conversation, "from": from, "to": to }),
+        )
+    })
 }
 
 pub(super) fn resync(conversation: &ConversationId, rev: i64, variant: Variant) -> Frames {
-    v2_only(variant, || nested("resync", json!({ "conversation_id": conversation, "rev": rev })))
+    v2_only(variant, || {
+        nested(
+            "resync",
+            json!({ "conversation_id": conversation, "rev": rev }),
+        )
+    })
 }
 
 pub(super) fn authenticated(expires_at: Timestamp) -> Frames {
-    vec![nested("auth", json!({ "status": "ok", "expires_at": expires_at }))]
+    vec![nested(
+        "auth",
+        json!({ "status": "ok", "expires_at": expires_at }),
+    )]
 }

@@ -62,7 +62,9 @@ pub async fn log_in(
 
 /// `POST /auth/logout`: ends the login, its token and its sockets.
 pub async fn log_out(node: Data<Node>, caller: Caller) -> Result<HttpResponse, ApiError> {
-    let Caller::User(user) = caller else { return Err(ApiError::new(ErrorCode::Unauthorized)) };
+    let Caller::User(user) = caller else {
+        return Err(ApiError::new(ErrorCode::Unauthorized));
+    };
     node.auth.log_out(&user.sid).await?;
     Ok(HttpResponse::Ok().json(json!({ "status": "logged_out" })))
 }

@@ -39,14 +39,26 @@ pub fn fields(
     personality: Option<String>,
     specialty: Option<String>,
 ) -> Result<AgentFields, ApiError> {
-    for (field, text) in [("name", &name), ("model", &model), ("personality", &personality), ("specialty", &specialty)]
-    {
-        if text.as_ref().is_some_and(|text| text.len() > AGENT_FIELD_BYTES || text.contains('\0')) {
+    for (field, text) in [
+        ("name", &name),
+        ("model", &model),
+        ("personality", &personality),
+        ("specialty", &specialty),
+    ] {
+        if text
+            .as_ref()
+            .is_some_and(|text| text.len() > AGENT_FIELD_BYTES || text.contains('\0'))
+        {
             let sentence = format!("{field} must be at most {AGENT_FIELD_BYTES} bytes without NUL");
             return Err(ApiError::because(ErrorCode::InvalidRequest, sentence));
         }
     }
-    Ok(AgentFields { name, model, personality, specialty })
+    Ok(AgentFields {
+        name,
+        model,
+        personality,
+        specialty,
+    })
 }
 
 /// `POST /auth/agent`
@@ -56,15 +68,26 @@ pub async fn register(
     request: HttpRequest,
     Body(body): Body<Registration>,
 ) -> Result<HttpResponse, ApiError> {
-    let secret = header(request.headers(), "x-agent-secret").map(str::to_owned).or(body.agent_secret);
+    let secret = header(request.headers(), "x-agent-secret")
+        .map(str::to_owned)
+        .or(body.agent_secret);
     let id = body.agent_id.filter(|id| !id.is_empty());
     let secret = secret.unwrap_or_default();
     let id = match id {
-        Some(id) => AgentId::parse(id).map_err(|error| ApiError::because(ErrorCode::InvalidRequest, error.0))?,
-        None => return Err(ApiError::because(ErrorCode::InvalidRequest, "missing agent_id")),
+        Some(id) => AgentId::parse(id)
+            .map_err(|error| ApiError::because(ErrorCode::InvalidRequest, error.0))?,
+        None => {
+            return Err(ApiError::because(
+                ErrorCode::InvalidRequest,
+                "missing agent_id",
+            ));
+        }
     };
     let fields = fields(body.name, body.model, body.personality, body.specialty)?;
-    let (row, token) = node.auth.register_agent(id, &secret, fields, address.ip).await?;
+    let (row, token) = node
+        .auth
+        .register_agent(id, &secret, fields, address.ip)
+        .await?;
     let mut answer = json!({
         "agent_id": row.id,
         "id": row.id,

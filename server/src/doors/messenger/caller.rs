@@ -48,7 +48,10 @@ pub fn login_device(sid: &str) -> String {
 
 /// A header as text.
 pub fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
-    headers.get(name).and_then(|value| value.to_str().ok()).filter(|text| !text.is_empty())
+    headers
+        .get(name)
+        .and_then(|value| value.to_str().ok())
+        .filter(|text| !text.is_empty())
 }
 
 /// The token of `Authorization`, with or without `Bearer `.
@@ -75,17 +78,25 @@ impl FromRequest for Caller {
     }
 }
 
-async fn identify(node: &Node, headers: &HeaderMap, address: ClientAddress) -> Result<Caller, ApiError> {
+async fn identify(
+    node: &Node,
+    headers: &HeaderMap,
+    address: ClientAddress,
+) -> Result<Caller, ApiError> {
     let Some(agent) = header(headers, "x-agent-id") else {
         let token = bearer(headers).ok_or_else(|| ApiError::new(ErrorCode::Unauthorized))?;
         return Ok(Caller::User(node.auth.user(token).await?));
     };
-    let id = AgentId::parse(agent.to_owned()).map_err(|error| ApiError::because(ErrorCode::InvalidRequest, error.0))?;
+    let id = AgentId::parse(agent.to_owned())
+        .map_err(|error| ApiError::because(ErrorCode::InvalidRequest, error.0))?;
     let proof = match (header(headers, "x-agent-secret"), bearer(headers)) {
         (Some(secret), _) => AgentProof::Secret(secret.to_owned()),
         (None, Some(token)) => AgentProof::Token(token.to_owned()),
         (None, None) => return Err(ApiError::new(ErrorCode::Unauthorized)),
     };
-    let identity = node.auth.agent(AgentCredentials { id, proof }, None, address.ip).await?;
+    let identity = node
+        .auth
+        .agent(AgentCredentials { id, proof }, None, address.ip)
+        .await?;
     Ok(Caller::Agent(identity))
 }

@@ -35,20 +35,42 @@ pub struct Open {
 }
 
 /// `POST /conversations`, `POST /conversations/create`
-pub async fn open(node: Data<Node>, caller: Caller, Body(body): Body<Open>) -> Result<HttpResponse, ApiError> {
-    if body.title.as_ref().is_some_and(|title| title.len() > 512 || title.contains('\0')) {
-        return Err(ApiError::because(ErrorCode::InvalidRequest, "title must be at most 512 bytes without NUL"));
+pub async fn open(
+    node: Data<Node>,
+    caller: Caller,
+    Body(body): Body<Open>,
+) -> Result<HttpResponse, ApiError> {
+    if body
+        .title
+        .as_ref()
+        .is_some_and(|title| title.len() > 512 || title.contains('\0'))
+    {
+        return Err(ApiError::because(
+            ErrorCode::InvalidRequest,
+            "title must be at most 512 bytes without NUL",
+        ));
     }
-    let opening = Opening { title: body.title, new: body.new };
-    let missing = |field: &str| ApiError::because(ErrorCode::InvalidRequest, format!("missing {field}"));
+    let opening = Opening {
+        title: body.title,
+        new: body.new,
+    };
+    let missing =
+        |field: &str| ApiError::because(ErrorCode::InvalidRequest, format!("missing {field}"));
     let direct = match caller {
         Caller::User(user) => {
-            let agent = body.agent_id.filter(|id| !id.is_empty()).ok_or_else(|| missing("agent_id"))?;
-            let agent = AgentId::parse(agent).map_err(|_| ApiError::new(ErrorCode::AgentNotFound))?;
+            let agent = body
+                .agent_id
+                .filter(|id| !id.is_empty())
+                .ok_or_else(|| missing("agent_id"))?;
+            let agent =
+                AgentId::parse(agent).map_err(|_| ApiError::new(ErrorCode::AgentNotFound))?;
             open_as_user(&node, user.key, &agent, opening).await?
         }
         Caller::Agent(agent) => {
-            let user = body.user_id.filter(|id| !id.is_empty()).ok_or_else(|| missing("user_id"))?;
+            let user = body
+                .user_id
+                .filter(|id| !id.is_empty())
+                .ok_or_else(|| missing("user_id"))?;
             let user = UserId::parse(user).map_err(|_| ApiError::new(ErrorCode::UserNotFound))?;
             open_as_agent(&node, agent.key, &user, opening).await?
         }
@@ -79,16 +101,33 @@ pub struct List {
 }
 
 /// `GET /conversations`, `GET /conversations/list`; with `wait`, only those with something new.
-pub async fn list(node: Data<Node>, caller: Caller, Params(query): Params<List>) -> Result<HttpResponse, ApiError> {
+pub async fn list(
+    node: Data<Node>,
+    caller: Caller,
+    Params(query): Params<List>,
+) -> Result<HttpResponse, ApiError> {
     let device = caller.device(&node).await?;
     let principal = caller.principal();
     let limit = query.limit.unwrap_or(PAGE).clamp(1, PAGE_MOST);
-    let list = ListQuery { limit, after: None, device: Some(device) };
+    let list = ListQuery {
+        limit,
+        after: None,
+        device: Some(device),
+    };
     let items = match query.wait {
         None => ops::conversation::list(&node, principal, list).await?,
         Some(seconds) => {
             let wait = Duration::from_secs(seconds.min(WAIT_SECONDS));
-            ops::wait::conversations(&node, Poll { principal, device, wait }, list).await?
+            ops::wait::conversations(
+                &node,
+                Poll {
+                    principal,
+                    device,
+                    wait,
+                },
+                list,
+            )
+            .await?
         }
     };
     Ok(HttpResponse::Ok().json(views(&caller, &items)))
@@ -103,7 +142,11 @@ fn views(caller: &Caller, items: &[ListItem]) -> Vec<serde_json::Value> {
 }
 
 /// `GET /conversations/{id}`
-pub async fn get(node: Data<Node>, caller: Caller, id: Path<String>) -> Result<HttpResponse, ApiError> {
+pub async fn get(
+    node: Data<Node>,
+    caller: Caller,
+    id: Path<String>,
+) -> Result<HttpResponse, ApiError> {
     let id = conversation_id(id.into_inner())?;
     let (row, names, last_seq) = ops::conversation::get(&node, caller.principal(), &id).await?;
     let (user, agent) = names.direct();

@@ -44,12 +44,19 @@ pub async fn send(
         return Err(ApiError::new(ErrorCode::AttachmentNotFound));
     }
     let content = messenger::content(body.content.as_deref().unwrap_or_default())?;
-    let raw = body.metadata.map(|map| serde_json::to_string(&map).and_then(RawValue::from_string));
-    let raw = raw.transpose().map_err(|error| ApiError::internal(&error))?;
+    let raw = body
+        .metadata
+        .map(|map| serde_json::to_string(&map).and_then(RawValue::from_string));
+    let raw = raw
+        .transpose()
+        .map_err(|error| ApiError::internal(&error))?;
     let metadata = messenger::metadata(raw.as_deref())?;
-    let key = header(request.headers(), "idempotency-key").map(str::to_owned).or(body.client_msg_id);
+    let key = header(request.headers(), "idempotency-key")
+        .map(str::to_owned)
+        .or(body.client_msg_id);
     let client_msg_id = key.map(ClientMsgId::parse).transpose();
-    let client_msg_id = client_msg_id.map_err(|error| ApiError::because(ErrorCode::InvalidRequest, error.0))?;
+    let client_msg_id =
+        client_msg_id.map_err(|error| ApiError::because(ErrorCode::InvalidRequest, error.0))?;
     let principal = caller.principal();
     let conversation = ops::conversation::key_of_member(&node, principal, &id).await?;
     let device = caller.device(&node).await?;
@@ -112,13 +119,22 @@ pub async fn history_by_query(
     Params(query): Params<Query>,
 ) -> Result<HttpResponse, ApiError> {
     let id = query.conversation_id.clone().filter(|id| !id.is_empty());
-    let id = id.ok_or_else(|| ApiError::because(ErrorCode::InvalidRequest, "missing conversation_id"))?;
+    let id =
+        id.ok_or_else(|| ApiError::because(ErrorCode::InvalidRequest, "missing conversation_id"))?;
     read(&node, &caller, &conversation_id(id)?, &query).await
 }
 
-async fn read(node: &Node, caller: &Caller, id: &ConversationId, query: &Query) -> Result<HttpResponse, ApiError> {
+async fn read(
+    node: &Node,
+    caller: &Caller,
+    id: &ConversationId,
+    query: &Query,
+) -> Result<HttpResponse, ApiError> {
     let principal = caller.principal();
-    let rows = query.limit.unwrap_or(limits::PAGE_ROWS_DEFAULT).clamp(1, limits::PAGE_ROWS);
+    let rows = query
+        .limit
+        .unwrap_or(limits::PAGE_ROWS_DEFAULT)
+        .clamp(1, limits::PAGE_ROWS);
     let span = span(node, caller, id, query).await?;
     let (Span::After(seq), true) = (span, query.wait.is_some() || query.ack) else {
         let page = ops::message::history(node, principal, id, span, rows).await?;
@@ -129,21 +145,41 @@ async fn read(node: &Node, caller: &Caller, id: &ConversationId, query: &Query) 
     let end = ops::conversation::last_seq(node, key).await?;
     ops::wait::acknowledge(node, device, key, seq.min(end))?;
     let wait = Duration::from_secs(query.wait.unwrap_or(0).min(limits::WAIT_SECONDS));
-    let page = ops::wait::messages(node, Poll { principal, device, wait }, id, seq, rows).await?;
+    let page = ops::wait::messages(
+        node,
+        Poll {
+            principal,
+            device,
+            wait,
+        },
+        id,
+        seq,
+        rows,
+    )
+    .await?;
     Ok(page_of(&page, span))
 }
 
-async fn span(node: &Node, caller: &Caller, id: &ConversationId, query: &Query) -> Result<Span, ApiError> {
+async fn span(
+    node: &Node,
+    caller: &Caller,
+    id: &ConversationId,
+    query: &Query,
+) -> Result<Span, ApiError> {
     let given = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
     match (given(&query.after), given(&query.before)) {
-        (Some(_), Some(_)) => {
-            Err(ApiError::because(ErrorCode::InvalidRequest, "name either before or after, not both"))
-        }
+        (Some(_), Some(_)) => Err(ApiError::because(
+            ErrorCode::InvalidRequest,
+            "name either before or after, not both",
+        )),
         (Some(after), None) => Ok(Span::After(place(node, caller, id, &after, "after").await?)),
-        (None, Some(before)) => Ok(Span::Before(place(node, caller, id, &before, "before").await?)),
-        (None, None) if query.wait.is_some() => {
-            Err(ApiError::because(ErrorCode::InvalidRequest, "wait needs after: the last seq you have, 0 for none"))
-        }
+        (None, Some(before)) => Ok(Span::Before(
+            place(node, caller, id, &before, "before").await?,
+        )),
+        (None, None) if query.wait.is_some() => Err(ApiError::because(
+            ErrorCode::InvalidRequest,
+            "wait needs after: the last seq you have, 0 for none",
+        )),
         (None, None) => Ok(Span::Newest),
     }
 }

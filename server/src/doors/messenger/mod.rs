@@ -26,12 +26,16 @@ fn resource(path: &str) -> Resource {
 }
 
 async fn wrong_method(request: HttpRequest) -> HttpResponse {
-    let known = ["GET", "POST"].into_iter().filter(|method| request.method() != method);
+    let known = ["GET", "POST"]
+        .into_iter()
+        .filter(|method| request.method() != method);
     let error = ApiError::new(ErrorCode::MethodNotAllowed);
     if request.method() == Method::OPTIONS {
         return HttpResponse::NoContent().finish();
     }
-    error.allow(known.collect::<Vec<_>>().join(", ")).error_response()
+    error
+        .allow(known.collect::<Vec<_>>().join(", "))
+        .error_response()
 }
 
 /// Adds the routes.
@@ -45,7 +49,9 @@ pub fn routes(config: &mut ServiceConfig) {
         .service(resource("/agents").route(web::get().to(agents::list)))
         .service(resource("/conversations/create").route(web::post().to(conversations::open)))
         .service(resource("/conversations/list").route(web::get().to(conversations::list)))
-        .service(resource("/conversations/messages").route(web::get().to(messages::history_by_query)))
+        .service(
+            resource("/conversations/messages").route(web::get().to(messages::history_by_query)),
+        )
         .service(
             resource("/conversations")
                 .route(web::get().to(conversations::list))

@@ -12,7 +12,11 @@ use protocol::{ErrorCode, limits};
 use serde_json::json;
 
 /// `GET /api/server`
-pub async fn get(node: Data<Node>, address: ClientAddress, request: HttpRequest) -> Result<HttpResponse, ApiError> {
+pub async fn get(
+    node: Data<Node>,
+    address: ClientAddress,
+    request: HttpRequest,
+) -> Result<HttpResponse, ApiError> {
     let owner = node.store.read(store::user::any_owner).await;
     let has_owner = owner.map_err(|error| of_store(error, ErrorCode::NotFound))?;
     let caller = Caller {

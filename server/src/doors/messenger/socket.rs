@@ -6,15 +6,16 @@ use super::MESSENGER;
 use super::agents::fields;
 use super::caller::{bearer, header, login_device};
 use crate::auth::{AgentCredentials, AgentIdentity, AgentProof, UserIdentity};
+use crate::connection::Connection;
 use crate::doors::extract::{Params, RequestId};
 use crate::doors::middleware::{Edge, origin::Standing};
 use crate::error::ApiError;
 use crate::limits::connections::Full;
-use crate::limits::{ClientAddress, ConnectionGuard, FrameBuckets, Refusals};
+use crate::limits::{ClientAddress, ConnectionGuard, Enforcement, FrameBuckets, Refusals};
 use crate::node::Node;
 use crate::ops;
 use crate::session::wire::Wire;
-use crate::session::{Connection, Setup, Slots, Who, start};
+use crate::session::{Setup, Slots, Who, start};
 use actix_web::http::header::{HeaderMap, SEC_WEBSOCKET_PROTOCOL};
 use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
@@ -80,8 +81,14 @@ struct Asked {
 
 impl Asked {
     fn of(headers: &HeaderMap, query: &Query) -> Self {
-        let mut asked = Self { sub_protocol: None, version: None, token: None };
-        let lists = headers.get_all(SEC_WEBSOCKET_PROTOCOL).filter_map(|value| value.to_str().ok());
+        let mut asked = Self {
+            sub_protocol: None,
+            version: None,
+            token: None,
+        };
+        let lists = headers
+            .get_all(SEC_WEBSOCKET_PROTOCOL)
+            .filter_map(|value| value.to_str().ok());
         for word in lists.flat_map(|list| list.split(',')).map(str::trim) {
             if let Some(token) = word.strip_prefix("bearer.") {
                 asked.token.get_or_insert_with(|| token.to_owned());
@@ -89,7 +96,9 @@ impl Asked {
                 asked.sub_protocol = known(word);
             }
         }
-        asked.version = asked.sub_protocol.or_else(|| query.protocol_version.as_deref().and_then(known));
+        asked.version = asked
+            .sub_protocol
+            .or_else(|| query.protocol_version.as_deref().and_then(known));
         asked
     }
 }
@@ -123,25 +132,51 @@ impl Handshake {
             return Err(ApiError::new(ErrorCode::ShuttingDown));
         }
         if header(request.headers(), "sec-websocket-key").is_none() {
-            return Err(ApiError::because(ErrorCode::InvalidRequest, "this route is a WebSocket: send an upgrade request"));
+            return Err(ApiError::because(
+                ErrorCode::InvalidRequest,
+                "this route is a WebSocket: send an upgrade request",
+            ));
         }
         let guard = node.sockets.open(address.ip).map_err(|full| match full {
-            Full::Address => ApiError::because(ErrorCode::TooManyConnections, "too many sockets from this address"),
-            Full::Total => ApiError::because(ErrorCode::TooManyConnections, "the server has no more sockets"),
+            Full::Address => ApiError::because(
+                ErrorCode::TooManyConnections,
+                "too many sockets from this address",
+            ),
+            Full::Total => ApiError::because(
+                ErrorCode::TooManyConnections,
+                "the server has no more sockets",
+            ),
         })?;
         let asked = Asked::of(request.headers(), query);
         let request_id = request_id.0.to_string();
-        Ok(Self { node, worker: worker.clone(), request, address, guard, asked, request_id })
+        Ok(Self {
+            node,
+            worker: worker.clone(),
+            request,
+            address,
+            guard,
+            asked,
+            request_id,
+        })
     }
 
-    fn upgrade(&self, payload: Payload) -> Result<(HttpResponse, Socket, AggregatedMessageStream), ApiError> {
+    fn upgrade(
+        &self,
+        payload: Payload,
+    ) -> Result<(HttpResponse, Socket, AggregatedMessageStream), ApiError> {
         let wanted: Vec<&str> = self.asked.sub_protocol.into_iter().collect();
         let upgraded = actix_ws::handle_with_protocols(&self.request, payload, &wanted);
         let (response, socket, messages) = upgraded.map_err(|error| {
-            ApiError::because(ErrorCode::InvalidRequest, format!("not a WebSocket upgrade: {error}"))
+            ApiError::because(
+                ErrorCode::InvalidRequest,
+                format!("not a WebSocket upgrade: {error}"),
+            )
         })?;
         let limit = self.node.config.limits.max_ws_message_size as usize;
-        let messages = messages.max_frame_size(limit).aggregate_continuations().max_continuation_size(limit);
+        let messages = messages
+            .max_frame_size(limit)
+            .aggregate_continuations()
+            .max_continuation_size(limit);
         Ok((response, socket, messages))
     }
 
@@ -162,26 +197,53 @@ impl Handshake {
             who,
             device: key,
             device_id: device.1,
-            wire: Wire { dialect: &MESSENGER, variant: variant as u8, own: own_entries(variant), cursor_aware },
+            wire: Wire {
+                dialect: &MESSENGER,
+                variant: variant as u8,
+                own: own_entries(variant),
+                cursor_aware,
+            },
             version: if variant.is_v2() { "v2" } else { "v1" },
             buckets: FrameBuckets::new(kind, self.node.config.limits.enforcement()),
-            refusals: Refusals::new(),
+            refusals: (self.node.config.limits.enforcement() == Enforcement::On)
+                .then(Refusals::new),
             guard: self.guard,
-            connection: self.request.conn_data::<Arc<Connection>>().cloned().unwrap_or_else(|| Arc::new(Connection::none())),
-            heartbeat_timeout: if kind == PrincipalKind::Agent { self.node.heartbeat.monitored_timeout() } else { None },
+            connection: self.request.conn_data::<Arc<Connection>>().cloned(),
+            heartbeat_timeout: if kind == PrincipalKind::Agent {
+                self.node.heartbeat.monitored_timeout()
+            } else {
+                None
+            },
             request_id: self.request_id,
             party,
         };
-        tracing::debug!(request_id = setup.request_id, variant = variant.name(), "socket opened");
-        start(setup, self.node.into_inner(), &self.worker.slots, self.worker.index, socket, messages);
+        tracing::debug!(
+            request_id = setup.request_id,
+            variant = variant.name(),
+            "socket opened"
+        );
+        start(
+            setup,
+            self.node.into_inner(),
+            &self.worker.slots,
+            self.worker.index,
+            socket,
+            messages,
+        );
         Ok(())
     }
 }
 
 /// A page of another origin may not open a socket with somebody's token.
 fn refuse_foreign_pages(request: &HttpRequest) -> Result<(), ApiError> {
-    let standing = request.app_data::<Data<Edge>>().map(|edge| edge.origins.standing(request.headers(), request.uri()));
-    if standing == Some(Standing::Foreign) { Err(ApiError::new(ErrorCode::OriginNotAllowed)) } else { Ok(()) }
+    let standing = request
+        .app_data::<Data<Edge>>()
+        .map(|edge| edge.origins.standing(request.headers(), request.uri()));
+    if standing == Some(Standing::Foreign) {
+        Err(ApiError::new(ErrorCode::OriginNotAllowed))
+    } else {
+        Ok(())
+    }
 }
 
 const fn own_entries(variant: Variant) -> OwnEntries {
@@ -204,24 +266,51 @@ pub async fn client(
     payload: Payload,
 ) -> Result<HttpResponse, ApiError> {
     let handshake = Handshake::begin(node, &worker, request, address, &query, &request_id)?;
-    let device_id = query.device_id.clone().filter(|id| !id.is_empty()).map(DeviceId::parse).transpose();
-    let device_id = device_id.map_err(|error| ApiError::because(ErrorCode::InvalidRequest, error.0))?;
+    let device_id = query
+        .device_id
+        .clone()
+        .filter(|id| !id.is_empty())
+        .map(DeviceId::parse)
+        .transpose();
+    let device_id =
+        device_id.map_err(|error| ApiError::because(ErrorCode::InvalidRequest, error.0))?;
     let from_header = bearer(handshake.request.headers()).map(str::to_owned);
     let by_header = from_header.is_some();
     let variant = user_variant(&handshake.asked, device_id.is_some(), by_header);
     let cursor_aware = query.ack || variant.is_v2();
-    let token = from_header.or_else(|| query.token.clone()).or_else(|| handshake.asked.token.clone());
+    let token = from_header
+        .or_else(|| query.token.clone())
+        .or_else(|| handshake.asked.token.clone());
     if let Some(token) = token.filter(|token| !token.is_empty()) {
         let user = handshake.node.auth.user(&token).await?;
         let (response, socket, messages) = handshake.upgrade(payload)?;
-        start_user(handshake, user, device_id, variant, cursor_aware, socket, messages).await?;
+        start_user(
+            handshake,
+            user,
+            device_id,
+            variant,
+            cursor_aware,
+            socket,
+            messages,
+        )
+        .await?;
         return Ok(response);
     }
     if query.auth.as_deref() != Some("frame") {
-        return Err(ApiError::because(ErrorCode::Unauthorized, "missing token parameter"));
+        return Err(ApiError::because(
+            ErrorCode::Unauthorized,
+            "missing token parameter",
+        ));
     }
     let (response, socket, messages) = handshake.upgrade(payload)?;
-    actix_web::rt::spawn(first_frame(handshake, device_id, variant, cursor_aware, socket, messages));
+    actix_web::rt::spawn(first_frame(
+        handshake,
+        device_id,
+        variant,
+        cursor_aware,
+        socket,
+        messages,
+    ));
     Ok(response)
 }
 
@@ -234,10 +323,26 @@ async fn start_user(
     socket: Socket,
     messages: AggregatedMessageStream,
 ) -> Result<(), ApiError> {
-    let name = device_id.as_ref().map_or_else(|| login_device(&user.sid), |id| format!("device:{id}"));
+    let name = device_id
+        .as_ref()
+        .map_or_else(|| login_device(&user.sid), |id| format!("device:{id}"));
     let party = Party::new(PrincipalKind::User, user.id.text());
-    let who = Who::User { key: user.key, sid: user.sid, expires_at: user.expires_at };
-    handshake.start(who, party, (name, device_id), variant, cursor_aware, socket, messages).await
+    let who = Who::User {
+        key: user.key,
+        sid: user.sid,
+        expires_at: user.expires_at,
+    };
+    handshake
+        .start(
+            who,
+            party,
+            (name, device_id),
+            variant,
+            cursor_aware,
+            socket,
+            messages,
+        )
+        .await
 }
 
 /// Credentials in the first frame, within five seconds.
@@ -253,7 +358,11 @@ async fn first_frame(
     let first = actix_rt::time::timeout(FIRST_FRAME, messages.next()).await;
     let user = match first {
         Ok(Some(Ok(AggregatedMessage::Text(text)))) => match decode(&text, false) {
-            Ok(Command::Auth { token }) => node.auth.user(&token).await.map_err(|_| CloseCode::Unauthenticated),
+            Ok(Command::Auth { token }) => node
+                .auth
+                .user(&token)
+                .await
+                .map_err(|_| CloseCode::Unauthenticated),
             _ => Err(CloseCode::BadFrame),
         },
         Ok(Some(Ok(_) | Err(_))) => Err(CloseCode::BadFrame),
@@ -261,8 +370,16 @@ async fn first_frame(
     };
     let code = match user {
         Ok(user) => {
-            let started =
-                start_user(handshake, user, device_id, variant, cursor_aware, socket.clone(), messages).await;
+            let started = start_user(
+                handshake,
+                user,
+                device_id,
+                variant,
+                cursor_aware,
+                socket.clone(),
+                messages,
+            )
+            .await;
             if started.is_ok() {
                 return;
             }
@@ -271,7 +388,10 @@ async fn first_frame(
         Err(code) => code,
     };
     node.metrics.closed(code);
-    let reason = actix_ws::CloseReason { code: code.code().into(), description: Some(code.reason().into()) };
+    let reason = actix_ws::CloseReason {
+        code: code.code().into(),
+        description: Some(code.reason().into()),
+    };
     drop(socket.close(Some(reason)).await);
 }
 
@@ -304,13 +424,22 @@ pub async fn agent(
     };
     let cursor_aware = query.ack || variant.is_v2();
     let fields = fields(query.name, query.model, query.personality, query.specialty)?;
-    let identity = handshake.node.auth.agent(shown, Some(fields), handshake.address.ip).await?;
+    let identity = handshake
+        .node
+        .auth
+        .agent(shown, Some(fields), handshake.address.ip)
+        .await?;
     refuse_takeovers(&handshake.node, &identity)?;
     let (response, socket, messages) = handshake.upgrade(payload)?;
     let party = Party::new(PrincipalKind::Agent, identity.id.text());
-    let who = Who::Agent { key: identity.key, new_token: identity.new_token };
+    let who = Who::Agent {
+        key: identity.key,
+        new_token: identity.new_token,
+    };
     let device = (ops::device::OF_AGENT.to_owned(), None);
-    handshake.start(who, party, device, variant, cursor_aware, socket, messages).await?;
+    handshake
+        .start(who, party, device, variant, cursor_aware, socket, messages)
+        .await?;
     Ok(response)
 }
 
@@ -318,14 +447,25 @@ fn credentials(handshake: &Handshake, query: &Query) -> Result<AgentCredentials,
     let headers = handshake.request.headers();
     let given = |text: Option<&str>| text.filter(|text| !text.is_empty()).map(str::to_owned);
     let id = given(query.agent_id.as_deref()).or_else(|| given(header(headers, "x-agent-id")));
-    let id = id.ok_or_else(|| ApiError::because(ErrorCode::InvalidRequest, "missing agent_id parameter"))?;
-    let id = AgentId::parse(id).map_err(|error| ApiError::because(ErrorCode::InvalidRequest, error.0))?;
-    let secret = given(query.agent_secret.as_deref()).or_else(|| given(header(headers, "x-agent-secret")));
-    let token = given(query.agent_token.as_deref()).or_else(|| given(bearer(headers))).or_else(|| handshake.asked.token.clone());
+    let id = id.ok_or_else(|| {
+        ApiError::because(ErrorCode::InvalidRequest, "missing agent_id parameter")
+    })?;
+    let id = AgentId::parse(id)
+        .map_err(|error| ApiError::because(ErrorCode::InvalidRequest, error.0))?;
+    let secret =
+        given(query.agent_secret.as_deref()).or_else(|| given(header(headers, "x-agent-secret")));
+    let token = given(query.agent_token.as_deref())
+        .or_else(|| given(bearer(headers)))
+        .or_else(|| handshake.asked.token.clone());
     let proof = match (token, secret) {
         (Some(token), _) => AgentProof::Token(token),
         (None, Some(secret)) => AgentProof::Secret(secret),
-        (None, None) => return Err(ApiError::because(ErrorCode::Unauthorized, "missing agent_secret parameter")),
+        (None, None) => {
+            return Err(ApiError::because(
+                ErrorCode::Unauthorized,
+                "missing agent_secret parameter",
+            ));
+        }
     };
     Ok(AgentCredentials { id, proof })
 }
@@ -336,5 +476,7 @@ fn refuse_takeovers(node: &Node, identity: &AgentIdentity) -> Result<(), ApiErro
     if node.directory.live(principal).is_none() {
         return Ok(());
     }
-    node.takeovers.take(identity.key).map_err(|seconds| ApiError::new(ErrorCode::AgentInUse).retry_after(seconds))
+    node.takeovers
+        .take(identity.key)
+        .map_err(|seconds| ApiError::new(ErrorCode::AgentInUse).retry_after(seconds))
 }

@@ -5,7 +5,11 @@ use serde_json::{Value, json};
 use store::ListItem;
 
 fn sender_type(kind: PrincipalKind) -> &'static str {
-    if kind == PrincipalKind::User { "client" } else { "agent" }
+    if kind == PrincipalKind::User {
+        "client"
+    } else {
+        "agent"
+    }
 }
 
 /// A message.
@@ -30,13 +34,23 @@ pub fn message(entry: &Entry) -> Value {
         "is_deleted": deleted,
     });
     if let Some(map) = view.as_object_mut() {
-        let metadata = entry.metadata.as_ref().and_then(|text| serde_json::from_str::<Value>(text).ok());
+        let metadata = entry
+            .metadata
+            .as_ref()
+            .and_then(|text| serde_json::from_str::<Value>(text).ok());
         let optional = [
             ("metadata", metadata),
-            ("client_msg_id", entry.client_msg_id.as_ref().map(|id| json!(id))),
+            (
+                "client_msg_id",
+                entry.client_msg_id.as_ref().map(|id| json!(id)),
+            ),
             ("edited_at", entry.edited_at.map(|at| json!(at))),
         ];
-        map.extend(optional.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?))));
+        map.extend(
+            optional
+                .into_iter()
+                .filter_map(|(key, value)| Some((key.to_owned(), value?))),
+        );
     }
     view
 }
@@ -44,7 +58,11 @@ pub fn message(entry: &Entry) -> Value {
 /// A conversation in the caller's list. `me` is the caller's public id and kind.
 pub fn item(item: &ListItem, me: (&str, PrincipalKind)) -> Value {
     let other = &*item.other.id;
-    let (user, agent) = if me.1 == PrincipalKind::User { (me.0, other) } else { (other, me.0) };
+    let (user, agent) = if me.1 == PrincipalKind::User {
+        (me.0, other)
+    } else {
+        (other, me.0)
+    };
     let last = item.last.as_ref().map(|row| {
         json!({
             "id": row.id,

@@ -5,6 +5,7 @@
 use super::origin::{Origins, Standing};
 use super::rate::{self, Identify};
 use super::{request_id, security};
+use crate::connection::{Connection, hold_with_body};
 use crate::error::ApiError;
 use crate::limits::{Admission, ClientAddress, Proxies, Tiers};
 use crate::metrics::Metrics;
@@ -71,6 +72,7 @@ pub async fn edge(
     let Some(edge) = request.app_data::<web::Data<Edge>>().cloned() else {
         return Err(ApiError::internal(&"the edge middleware has no data").into());
     };
+    let held = request.conn_data::<Arc<Connection>>().map(Connection::hold);
     let mut passage = Passage::enter(&edge, &request);
     request.extensions_mut().insert(passage.address);
     if let Some(response) = passage.answer_here(&request) {
@@ -85,7 +87,13 @@ pub async fn edge(
         .instrument(span)
         .await
     {
-        Ok(Ok(response)) => Ok(passage.leave(response.map_into_boxed_body())),
+        Ok(Ok(response)) => {
+            let response = passage.leave(response.map_into_boxed_body());
+            Ok(response.map_body(|_, body| match held {
+                Some(held) => hold_with_body(body, held),
+                None => body,
+            }))
+        }
         Ok(Err(error)) => Err(passage.leave_by_error(&error)),
         Err(_panic) => Err(passage.leave_by_error(&ApiError::new(ErrorCode::Internal).into())),
     }
@@ -216,4 +224,4 @@ impl<'a> Passage<'a> {
 
 #[cfg(test)]
 #[path = "edge_tests.rs"]
-mod tests;
+pub(crate) mod tests;

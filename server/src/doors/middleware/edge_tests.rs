@@ -20,7 +20,7 @@ impl Identify for ByHeader {
     }
 }
 
-fn edge_with(enforcement: Enforcement, origins: &[&str]) -> web::Data<Edge> {
+pub(crate) fn edge_with(enforcement: Enforcement, origins: &[&str]) -> web::Data<Edge> {
     web::Data::new(Edge {
         metrics: Arc::new(Metrics::new().unwrap()),
         proxies: Proxies::default(),

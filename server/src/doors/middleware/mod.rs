@@ -12,3 +12,6 @@ pub mod security;
 
 pub use edge::{Edge, edge};
 pub use rate::Identify;
+
+#[cfg(test)]
+pub(crate) use edge::tests;

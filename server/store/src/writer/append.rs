@@ -50,12 +50,25 @@ pub(crate) fn append(
     if let Some(client_msg_id) = &entry.client_msg_id {
         let hash = body_hash(conversation, entry);
         let oldest = desk.now.micros() - desk.window_us;
-        if let Some(first) = claim(db, entry.sender, client_msg_id.as_str(), place, &hash, oldest)? {
+        if let Some(first) = claim(
+            db,
+            entry.sender,
+            client_msg_id.as_str(),
+            place,
+            &hash,
+            oldest,
+        )? {
             return Ok(first);
         }
     }
     insert(db, place, entry)?;
-    desk.heads.advance(conversation, super::heads::Head { seq: place.seq, created_at: place.created_at });
+    desk.heads.advance(
+        conversation,
+        super::heads::Head {
+            seq: place.seq,
+            created_at: place.created_at,
+        },
+    );
     Ok(Ok(stored(place, false)))
 }
 
@@ -80,7 +93,9 @@ pub(crate) fn body_hash(conversation: ConversationKey, entry: &NewEntry) -> [u8;
     }
     hasher.update([u8::from(entry.metadata.is_some())]);
     let mut hash = [0u8; 16];
-    hash.iter_mut().zip(hasher.finalize()).for_each(|(to, from)| *to = from);
+    hash.iter_mut()
+        .zip(hasher.finalize())
+        .for_each(|(to, from)| *to = from);
     hash
 }
 
@@ -116,12 +131,23 @@ fn claim(
     }
     let (id, conversation, seq, created_at, first_hash): SendColumns = sends::table
         .find((sender.kind.as_i16(), sender.key, client_msg_id))
-        .select((sends::message_id, sends::conversation_id, sends::seq, sends::created_at, sends::body_hash))
+        .select((
+            sends::message_id,
+            sends::conversation_id,
+            sends::seq,
+            sends::created_at,
+            sends::body_hash,
+        ))
         .first(db)?;
     if first_hash != hash {
         return Ok(Some(Err(AppendError::Conflict)));
     }
-    let first = Place { id, conversation: ConversationKey(conversation), seq, created_at };
+    let first = Place {
+        id,
+        conversation: ConversationKey(conversation),
+        seq,
+        created_at,
+    };
     Ok(Some(Ok(stored(first, true))))
 }
 
@@ -156,12 +182,18 @@ fn insert(db: &mut Db, place: Place, entry: &NewEntry) -> QueryResult<()> {
         messages::sender_kind.eq(entry.sender.kind.as_i16()),
         messages::sender_id.eq(entry.sender.key),
         messages::device_id.eq(entry.device.map(|key| key.0)),
-        messages::client_msg_id.eq(entry.client_msg_id.as_ref().map(protocol::ClientMsgId::as_str)),
+        messages::client_msg_id.eq(entry
+            .client_msg_id
+            .as_ref()
+            .map(protocol::ClientMsgId::as_str)),
         messages::body.eq::<&str>(&entry.content),
         messages::metadata.eq(entry.metadata.as_deref()),
         messages::created_at.eq(place.created_at),
     );
     match db {
-        Db::Sqlite(c) => diesel::insert_into(messages::table).values(row).execute(c).map(drop),
+        Db::Sqlite(c) => diesel::insert_into(messages::table)
+            .values(row)
+            .execute(c)
+            .map(drop),
     }
 }

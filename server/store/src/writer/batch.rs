@@ -36,7 +36,14 @@ pub(crate) struct Closure<T, F> {
 impl<T, F> Closure<T, F> {
     pub(crate) fn new(f: F) -> (Self, oneshot::Receiver<Result<T, StoreError>>) {
         let (reply, answer) = oneshot::channel();
-        (Self { f: Some(f), result: None, reply }, answer)
+        (
+            Self {
+                f: Some(f),
+                result: None,
+                reply,
+            },
+            answer,
+        )
     }
 }
 
@@ -68,10 +75,15 @@ where
     }
 }
 
-/// Neighbouring appends are one step, because they share a savepoint.
-#[derive(Debug, Clone)]
+/// Collapsed positions.
+pub(crate) type Positions = HashMap<(DeviceKey, ConversationKey), Position>;
+
+/// Neighbouring appends are one step, because they share a savepoint. Positions wait for the
+/// next closure, which must see them, or for the end.
+#[derive(Debug)]
 pub(crate) enum Step {
     Appends(Range<usize>),
+    Positions(Positions),
     Call(usize),
 }
 
@@ -82,7 +94,8 @@ pub(crate) struct Batch {
     pub(crate) appends: Vec<Append>,
     pub(crate) results: Vec<Result<Stored, AppendError>>,
     pub(crate) calls: Vec<Box<dyn Call>>,
-    pub(crate) positions: HashMap<(DeviceKey, ConversationKey), Position>,
+    /// Since the last closure.
+    pub(crate) positions: Positions,
     jobs: usize,
 }
 
@@ -97,10 +110,16 @@ impl Batch {
         match job {
             Job::Append(append) => self.push_append(append),
             Job::Call(call) => {
+                if !self.positions.is_empty() {
+                    self.steps
+                        .push(Step::Positions(std::mem::take(&mut self.positions)));
+                }
                 self.steps.push(Step::Call(self.calls.len()));
                 self.calls.push(call);
             }
-            Job::Positions(updates) => updates.into_iter().for_each(|update| self.push_position(update)),
+            Job::Positions(updates) => updates
+                .into_iter()
+                .for_each(|update| self.push_position(update)),
         }
     }
 
@@ -115,7 +134,10 @@ impl Batch {
     }
 
     fn push_position(&mut self, update: PositionUpdate) {
-        let kept = self.positions.entry((update.device, update.conversation)).or_default();
+        let kept = self
+            .positions
+            .entry((update.device, update.conversation))
+            .or_default();
         kept.seq = kept.seq.max(update.position.seq);
         kept.rev = kept.rev.max(update.position.rev);
     }

@@ -32,7 +32,11 @@ pub(crate) struct Heads {
 
 impl Heads {
     pub(crate) fn new() -> Self {
-        Self { committed: LruCache::new(CACHED), working: HashMap::new(), undo: Vec::new() }
+        Self {
+            committed: LruCache::new(CACHED),
+            working: HashMap::new(),
+            undo: Vec::new(),
+        }
     }
 
     /// The newest entry as the open transaction sees it; `None` where the conversation is not.
@@ -106,5 +110,8 @@ fn load(db: &mut Db, key: ConversationKey) -> QueryResult<Option<Head>> {
         .first(db)
         .optional()?;
     let (seq, created_at) = newest.unwrap_or((0, 0));
-    Ok(Some(Head { seq: seq.max(first_seq - 1), created_at }))
+    Ok(Some(Head {
+        seq: seq.max(first_seq - 1),
+        created_at,
+    }))
 }

@@ -41,11 +41,22 @@ enum Dirty {
 
 impl Lazy {
     pub(crate) fn new() -> Self {
-        Self { last_at: HashMap::new(), read: HashMap::new(), flushing: Vec::new(), due: Instant::now() + EVERY }
+        Self {
+            last_at: HashMap::new(),
+            read: HashMap::new(),
+            flushing: Vec::new(),
+            due: Instant::now() + EVERY,
+        }
     }
 
     /// After the commit of a message.
-    pub(crate) fn stored(&mut self, conversation: ConversationKey, sender: Principal, seq: i64, at: i64) {
+    pub(crate) fn stored(
+        &mut self,
+        conversation: ConversationKey,
+        sender: Principal,
+        seq: i64,
+        at: i64,
+    ) {
         if self.is_empty() {
             self.due = Instant::now() + EVERY;
         }
@@ -76,9 +87,19 @@ impl Lazy {
     /// Writes some of what waits into the open transaction.
     pub(crate) fn flush(&mut self, db: &mut Db) -> QueryResult<()> {
         self.flushing.clear();
-        self.flushing.extend(self.last_at.iter().take(AT_ONCE).map(|(key, at)| Dirty::LastAt(*key, *at)));
+        self.flushing.extend(
+            self.last_at
+                .iter()
+                .take(AT_ONCE)
+                .map(|(key, at)| Dirty::LastAt(*key, *at)),
+        );
         let room = AT_ONCE - self.flushing.len();
-        self.flushing.extend(self.read.iter().take(room).map(|(key, seq)| Dirty::Read(*key, *seq)));
+        self.flushing.extend(
+            self.read
+                .iter()
+                .take(room)
+                .map(|(key, seq)| Dirty::Read(*key, *seq)),
+        );
         for dirty in &self.flushing {
             match *dirty {
                 Dirty::LastAt(key, at) => raise_last_at(db, key, at)?,
@@ -114,7 +135,12 @@ sqlite_statement! {
 }
 
 fn raise_last_at(db: &mut Db, key: ConversationKey, at: i64) -> QueryResult<()> {
-    let raise = RaiseLastAt { at, id: key.0, below: at, lifetime: PhantomData };
+    let raise = RaiseLastAt {
+        at,
+        id: key.0,
+        below: at,
+        lifetime: PhantomData,
+    };
     match db {
         Db::Sqlite(c) => raise.execute(c).map(drop),
     }
@@ -127,7 +153,14 @@ sqlite_statement! {
 
 fn raise_read(db: &mut Db, key: ConversationKey, who: Principal, seq: i64) -> QueryResult<()> {
     let (kind, who) = (who.kind.as_i16(), who.key);
-    let raise = RaiseRead { seq, conversation: key.0, kind, who, below: seq, lifetime: PhantomData };
+    let raise = RaiseRead {
+        seq,
+        conversation: key.0,
+        kind,
+        who,
+        below: seq,
+        lifetime: PhantomData,
+    };
     match db {
         Db::Sqlite(c) => raise.execute(c).map(drop),
     }
@@ -146,12 +179,26 @@ pub(crate) fn recover(db: &mut Db, newest_id: i64) -> QueryResult<()> {
         raise_last_at(db, ConversationKey(key), at.unwrap_or(0))?;
     }
     let marks: Vec<(i64, i16, i64, Option<i64>)> = recent
-        .group_by((messages::conversation_id, messages::sender_kind, messages::sender_id))
-        .select((messages::conversation_id, messages::sender_kind, messages::sender_id, max(messages::seq)))
+        .group_by((
+            messages::conversation_id,
+            messages::sender_kind,
+            messages::sender_id,
+        ))
+        .select((
+            messages::conversation_id,
+            messages::sender_kind,
+            messages::sender_id,
+            max(messages::seq),
+        ))
         .load(db)?;
     for (key, kind, sender, seq) in marks {
         if let Some(kind) = PrincipalKind::from_i16(kind) {
-            raise_read(db, ConversationKey(key), Principal { kind, key: sender }, seq.unwrap_or(0))?;
+            raise_read(
+                db,
+                ConversationKey(key),
+                Principal { kind, key: sender },
+                seq.unwrap_or(0),
+            )?;
         }
     }
     Ok(())

@@ -27,14 +27,19 @@ const NAP: Duration = Duration::from_micros(250);
 /// Runs until every sender is gone and the queue is empty.
 pub(crate) fn run(writer: &mut Writer, queue: &Receiver<Job>) {
     let mut last = 0;
-    while let Some(first) = wait(writer, queue) {
+    loop {
         let mut batch = Batch::default();
-        if let Some(job) = first {
-            batch.push(job);
-            fill(&mut batch, queue);
-            if last >= LOAD {
-                linger(&mut batch, queue);
+        match wait(writer, queue) {
+            Ok(job) => {
+                batch.push(job);
+                fill(&mut batch, queue);
+                if last >= LOAD {
+                    linger(&mut batch, queue);
+                }
             }
+            // Only lazy state is due.
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => break,
         }
         last = batch.len();
         writer.run(batch);
@@ -42,15 +47,11 @@ pub(crate) fn run(writer: &mut Writer, queue: &Receiver<Job>) {
     writer.finish();
 }
 
-/// The next job; `Some(None)`: none, but lazy state is due; `None`: closed.
-fn wait(writer: &Writer, queue: &Receiver<Job>) -> Option<Option<Job>> {
-    let Some(timeout) = writer.wait() else {
-        return queue.recv().ok().map(Some);
-    };
-    match queue.recv_timeout(timeout) {
-        Ok(job) => Some(Some(job)),
-        Err(RecvTimeoutError::Timeout) => Some(None),
-        Err(RecvTimeoutError::Disconnected) => None,
+/// The next job, or `Timeout` when lazy state is due first.
+fn wait(writer: &Writer, queue: &Receiver<Job>) -> Result<Job, RecvTimeoutError> {
+    match writer.wait() {
+        Some(timeout) => queue.recv_timeout(timeout),
+        None => queue.recv().map_err(|_| RecvTimeoutError::Disconnected),
     }
 }
 

@@ -3,7 +3,7 @@
 //! always has its own. What concerns the disk refuses the whole batch.
 
 use super::append::{self, Desk};
-use super::batch::{Batch, Step};
+use super::batch::{Batch, Positions, Step};
 use super::heads::Heads;
 use super::hooks::{Fresh, HOOKS};
 use super::lazy::{self, Lazy};
@@ -57,7 +57,8 @@ impl Writer {
         conn: SqliteConnection,
         checkpoints: Checkpoints,
     ) -> Result<Self, OpenError> {
-        let said = |error: diesel::result::Error| OpenError::from_text(&config.path, &error.to_string());
+        let said =
+            |error: diesel::result::Error| OpenError::from_text(&config.path, &error.to_string());
         let mut db = Db::Sqlite(conn);
         let newest: Option<i64> = messages::table
             .select(messages::id)
@@ -66,11 +67,22 @@ impl Writer {
             .optional()
             .map_err(said)?;
         let newest = newest.unwrap_or(0);
-        db.transaction(|db| lazy::recover(db, newest)).map_err(said)?;
+        db.transaction(|db| lazy::recover(db, newest))
+            .map_err(said)?;
         let ids = Snowflake::above(config.node, newest);
         let conn = Some(Conn::new(db, Arc::clone(&clock)));
         let (heads, lazy) = (Heads::new(), Lazy::new());
-        Ok(Self { config, clock, sink, meters, checkpoints, conn, ids, heads, lazy })
+        Ok(Self {
+            config,
+            clock,
+            sink,
+            meters,
+            checkpoints,
+            conn,
+            ids,
+            heads,
+            lazy,
+        })
     }
 
     /// How long it may sleep; `None`: for ever.
@@ -83,18 +95,22 @@ impl Writer {
         // Opened anew where the last batch lost it.
         let opened = match self.conn.take() {
             Some(conn) => Ok(conn),
-            None => open::reopen_writer(&self.config).map(|db| Conn::new(db, Arc::clone(&self.clock))),
+            None => {
+                open::reopen_writer(&self.config).map(|db| Conn::new(db, Arc::clone(&self.clock)))
+            }
         };
         let mut permit = None;
         let start = Instant::now();
-        let done = opened.map_err(|error| Dead(error.to_string())).and_then(|mut conn| {
-            self.fill_transaction(&mut conn, &mut batch)?;
-            if !batch.appends.is_empty() {
-                permit = Some(self.sink.reserve());
-            }
-            with_manager(&mut conn.db, AnsiTransactionManager::commit_transaction)?;
-            Ok(conn)
-        });
+        let done = opened
+            .map_err(|error| Dead(error.to_string()))
+            .and_then(|mut conn| {
+                self.fill_transaction(&mut conn, &mut batch)?;
+                if !batch.appends.is_empty() {
+                    permit = Some(self.sink.reserve());
+                }
+                with_manager(&mut conn.db, AnsiTransactionManager::commit_transaction)?;
+                Ok(conn)
+            });
         let committed = match done {
             Ok(conn) => {
                 self.conn = Some(conn);
@@ -139,13 +155,16 @@ impl Writer {
             {
                 rows += 1;
                 let at = stored.created_at.micros();
-                self.lazy.stored(append.conversation, append.entry.sender, stored.seq, at);
+                self.lazy
+                    .stored(append.conversation, append.entry.sender, stored.seq, at);
             }
         }
         add(&self.meters.rows, rows);
         add(&self.meters.batches, 1);
         add(&self.meters.commit_us, took.as_micros() as u64);
-        self.meters.last_batch.store(batch.len() as u64, std::sync::atomic::Ordering::Relaxed);
+        self.meters
+            .last_batch
+            .store(batch.len() as u64, std::sync::atomic::Ordering::Relaxed);
         self.sink.observe_commit(batch.len(), took);
     }
 
@@ -157,10 +176,11 @@ impl Writer {
         for (index, step) in steps.iter().enumerate() {
             match step {
                 Step::Appends(range) => self.appends(conn, batch, range.clone(), index == 0)?,
+                Step::Positions(positions) => self.positions(conn, positions)?,
                 Step::Call(at) => self.call(conn, batch, *at)?,
             }
         }
-        self.positions(conn, batch)?;
+        self.positions(conn, &batch.positions)?;
         if self.lazy.is_due() {
             self.lazy.flush(&mut conn.db)?;
         }
@@ -200,7 +220,12 @@ impl Writer {
         Ok(())
     }
 
-    fn append_all(&mut self, conn: &mut Conn, batch: &mut Batch, range: Range<usize>) -> QueryResult<()> {
+    fn append_all(
+        &mut self,
+        conn: &mut Conn,
+        batch: &mut Batch,
+        range: Range<usize>,
+    ) -> QueryResult<()> {
         let mut desk = Desk {
             ids: &mut self.ids,
             heads: &mut self.heads,
@@ -215,7 +240,12 @@ impl Writer {
     }
 
     /// One append in its own savepoint.
-    fn append_guarded(&mut self, conn: &mut Conn, batch: &mut Batch, at: usize) -> Result<(), Dead> {
+    fn append_guarded(
+        &mut self,
+        conn: &mut Conn,
+        batch: &mut Batch,
+        at: usize,
+    ) -> Result<(), Dead> {
         self.heads.mark();
         with_manager(&mut conn.db, AnsiTransactionManager::begin_transaction)?;
         match self.append_all(conn, batch, at..at + 1) {
@@ -234,7 +264,9 @@ impl Writer {
     }
 
     fn call(&mut self, conn: &mut Conn, batch: &mut Batch, at: usize) -> Result<(), Dead> {
-        let Some(call) = batch.calls.get_mut(at) else { return Ok(()) };
+        let Some(call) = batch.calls.get_mut(at) else {
+            return Ok(());
+        };
         with_manager(&mut conn.db, AnsiTransactionManager::begin_transaction)?;
         let done = call.run(conn);
         for key in conn.take_forgotten() {
@@ -248,10 +280,14 @@ impl Writer {
         Ok(())
     }
 
-    fn positions(&mut self, conn: &mut Conn, batch: &Batch) -> Result<(), Dead> {
+    fn positions(&mut self, conn: &mut Conn, positions: &Positions) -> Result<(), Dead> {
         let now = self.clock.now();
-        for ((device, conversation), position) in &batch.positions {
-            let update = PositionUpdate { device: *device, conversation: *conversation, position: *position };
+        for ((device, conversation), position) in positions {
+            let update = PositionUpdate {
+                device: *device,
+                conversation: *conversation,
+                position: *position,
+            };
             match position::save(&mut conn.db, &update, now) {
                 Ok(()) => {}
                 Err(error) if is_disk_trouble(&error) => return Err(error.into()),
@@ -310,9 +346,11 @@ fn run_hooks(db: &mut Db, batch: &Batch) -> Result<(), Dead> {
     let rows = batch.appends.iter().zip(&batch.results);
     let fresh: Vec<Fresh<'_>> = rows
         .filter_map(|(append, result)| match result {
-            Ok(stored) if !stored.replayed => {
-                Some(Fresh { conversation: append.conversation, entry: &append.entry, stored: *stored })
-            }
+            Ok(stored) if !stored.replayed => Some(Fresh {
+                conversation: append.conversation,
+                entry: &append.entry,
+                stored: *stored,
+            }),
             _ => None,
         })
         .collect();
