@@ -7,6 +7,7 @@ use crate::report::Report;
 use crate::scenario::throughput;
 use crate::stage::Source;
 use anyhow::Context;
+use protocol::limits::WRITER_BATCH;
 
 /// Parameters.
 #[derive(Debug, Clone, clap::Args)]
@@ -14,8 +15,8 @@ pub struct Args {
     /// Rows to write.
     #[arg(long, default_value_t = 300_000, value_parser = clap::value_parser!(u64).range(1..=10_000_000))]
     pub rows: u64,
-    /// Rows of one commit.
-    #[arg(long, default_value_t = 256, value_parser = clap::value_parser!(u64).range(1..=4096))]
+    /// Rows of one commit; the server's writer takes at most as many.
+    #[arg(long, default_value_t = WRITER_BATCH as u64, value_parser = clap::value_parser!(u64).range(1..=4096))]
     pub batch: u64,
     /// Conversations that the rows go to in turn.
     #[arg(long, default_value_t = 500, value_parser = clap::value_parser!(u64).range(1..=100_000))]
@@ -30,7 +31,7 @@ impl Args {
     pub fn like(run: &throughput::Args) -> Self {
         Self {
             rows: 300_000,
-            batch: 256,
+            batch: WRITER_BATCH as u64,
             conversations: run.users * run.agents,
             body: run.body,
         }

@@ -50,9 +50,16 @@ enum Stall {
 struct Plan {
     readers: u64,
     stall: Duration,
-    rate: u64,
+    /// Messages a second; `None`: as fast as acks allow.
+    rate: Option<u64>,
     messages: u64,
     load: Load,
+}
+
+impl Plan {
+    fn longest(&self) -> Duration {
+        Duration::from_secs(self.rate.map_or(0, |rate| self.messages / rate)) + PATIENCE
+    }
 }
 
 #[derive(Default)]
@@ -74,7 +81,7 @@ pub async fn run(source: &Source, args: &Args) -> anyhow::Result<Report> {
     let plan = Plan {
         readers: args.readers,
         stall,
-        rate: args.rate,
+        rate: Some(args.rate),
         messages,
         load,
     };
@@ -135,12 +142,11 @@ fn tell(report: &mut Report, name: &str, part: &Part, without_ms: f64) {
 
 async fn memory(source: &Source, args: &Args, report: &mut Report) -> anyhow::Result<()> {
     let (stall, dialect) = (Duration::from_secs(args.stall), args.dialect);
-    let rate = (args.big / args.stall).max(1);
     let load = Load::plain(dialect, 16 * 1024);
     let plan = Plan {
         readers: args.readers,
         stall,
-        rate,
+        rate: None,
         messages: args.big,
         load,
     };
@@ -197,15 +203,21 @@ async fn part(source: &Source, plan: &Plan, how: Stall) -> anyhow::Result<Part> 
             )
         })
         .collect();
-    let pace = Habit::Pace {
-        interval_ns: SECOND_NS / plan.rate,
-        first_ns: begin_ns,
-    };
-    members.push(stage.agent(&cast, 0, plan.load, pace).up_to(plan.messages));
+    let habit = plan.rate.map_or(
+        Habit::Ask {
+            window: 16,
+            until_echo: false,
+        },
+        |rate| Habit::Pace {
+            interval_ns: SECOND_NS / rate,
+            first_ns: begin_ns,
+        },
+    );
+    members.push(stage.agent(&cast, 0, plan.load, habit).up_to(plan.messages));
     let others = Crew::connect(members).await?;
     let (cut_off, finished) = tokio::join!(
         read_with_stall(&lone, plan, how),
-        finish(&others, &stage, plan)
+        finish(&others, &stage, plan, begin_ns)
     );
     finished?;
     let mut part = judge(&others, &lone, plan.messages);
@@ -230,17 +242,17 @@ fn judge(others: &Crew, lone: &Member, messages: u64) -> Part {
 }
 
 /// Lets the agent send, and waits until the others have everything.
-async fn finish(others: &Crew, stage: &Stage, plan: &Plan) -> anyhow::Result<()> {
+async fn finish(others: &Crew, stage: &Stage, plan: &Plan, begin_ns: u64) -> anyhow::Result<()> {
+    tokio::time::sleep(Duration::from_nanos(begin_ns.saturating_sub(now_ns()))).await;
     stage.go(others);
     let wanted = plan.messages * (plan.readers - 1);
-    let longest = Duration::from_secs(plan.messages / plan.rate) + PATIENCE;
     let bar = progress::bar("stall", wanted);
     let all = |crew: &Crew| {
         let received = crew.sum(Desk::received);
         bar.set_position(received);
         received >= wanted
     };
-    others.wait(longest, all).await?;
+    others.wait(plan.longest(), all).await?;
     bar.finish_and_clear();
     Ok(())
 }
@@ -250,7 +262,7 @@ async fn finish(others: &Crew, stage: &Stage, plan: &Plan) -> anyhow::Result<()>
 async fn read_with_stall(lone: &Member, plan: &Plan, how: Stall) -> anyhow::Result<Vec<String>> {
     let mut socket = Socket::open(&lone.dial).await?;
     let (mut cut_off, begin) = (Vec::new(), Instant::now());
-    let end = begin + Duration::from_secs(plan.messages / plan.rate) + PATIENCE;
+    let end = begin + plan.longest();
     // The pace begins a second after the sockets are open.
     let mut look = tokio::time::timeout(BEFORE * 2, lone.drive(&mut socket)).await;
     if how != Stall::Never {

@@ -207,7 +207,10 @@ fn tell_rates(report: &mut Report, args: &Args, stage: &Stage, floor: Option<f64
 fn tell_delays(report: &mut Report, args: &Args, stage: &Stage) {
     let meter = stage.meter.borrow();
     let (p50, p99) = (meter.ack.ms(0.5), meter.ack.ms(0.99));
-    match (args.rate.is_some(), args.users == 1) {
+    match (
+        args.rate.is_some_and(|rate| rate <= 10_000),
+        args.users == 1,
+    ) {
         (true, _) => {
             report.aim("ack p50", p50, "ms", Target::AtMost(3.0));
             report.aim("ack p99", p99, "ms", Target::AtMost(15.0));
