@@ -14,8 +14,10 @@ use std::time::{Duration, Instant};
 
 /// Longest wait for what has not come, after the last was sent.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// Kernel buffer of the reader that stops, bytes: small, so that the server feels it soon.
-const STALLED_BUFFER: u32 = 64 * 1024;
+/// Kernel buffer of the reader that stops, bytes. Small, so that the server feels it soon; but
+/// several segments of the loopback (64 KiB each), or the kernel may not tell the sender that
+/// there is room again before its next probe, many seconds later.
+const STALLED_BUFFER: u32 = 256 * 1024;
 /// Time from the first message to the stop.
 const BEFORE: Duration = Duration::from_secs(1);
 
