@@ -31,7 +31,7 @@ fn main() -> ExitCode {
 }
 
 async fn run(config: Config) -> anyhow::Result<()> {
-    let application = Application::start(config, Arc::new(SystemClock)).await?;
+    let application = Application::start(config, Arc::new(SystemClock))?;
     start_lines::print(&application).await?;
     let mut terminate = signal(SignalKind::terminate()).context("SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("SIGINT")?;
