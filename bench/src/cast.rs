@@ -62,7 +62,7 @@ pub struct Lane {
     pub conversation: String,
 }
 
-/// All who take part. A lane's number is its index above `first_lane`.
+/// All who take part. A lane's number is its index.
 pub struct Cast {
     /// The server's REST door.
     pub api: Api,
@@ -72,8 +72,6 @@ pub struct Cast {
     pub agents: Vec<String>,
     /// One for each user with each agent.
     pub lanes: Vec<Lane>,
-    /// Number of the first lane: lanes that are opened anew get new numbers.
-    pub first_lane: u32,
 }
 
 impl Api {
@@ -207,7 +205,6 @@ impl Cast {
             users: Vec::new(),
             agents: Vec::new(),
             lanes: Vec::new(),
-            first_lane: 0,
         };
         for number in 0..users {
             cast.users
@@ -218,25 +215,17 @@ impl Cast {
             cast.api.introduce(&agent).await?;
             cast.agents.push(agent);
         }
-        cast.reopen().await?;
-        Ok(cast)
-    }
-
-    /// A new conversation for each pair, in place of the old ones.
-    pub async fn reopen(&mut self) -> anyhow::Result<()> {
-        self.first_lane += self.lanes.len() as u32;
-        self.lanes.clear();
-        for (user, owner) in self.users.iter().enumerate() {
-            for (agent, id) in self.agents.iter().enumerate() {
-                let conversation = self.api.open(owner, id).await?;
-                self.lanes.push(Lane {
+        for (user, owner) in cast.users.iter().enumerate() {
+            for (agent, id) in cast.agents.iter().enumerate() {
+                let conversation = cast.api.open(owner, id).await?;
+                cast.lanes.push(Lane {
                     user,
                     agent,
                     conversation,
                 });
             }
         }
-        Ok(())
+        Ok(cast)
     }
 
     /// A desk for the user of this index, with its lanes.
@@ -255,7 +244,7 @@ impl Cast {
         manner: Manner,
         meter: &Rc<RefCell<Meter>>,
     ) -> Desk {
-        let lanes: Vec<(u32, String)> = (self.first_lane..)
+        let lanes: Vec<(u32, String)> = (0_u32..)
             .zip(&self.lanes)
             .filter(|(_, lane)| mine(lane))
             .map(|(number, lane)| (number, lane.conversation.clone()))

@@ -146,7 +146,7 @@ pub fn mib(bytes: u64) -> f64 {
 pub fn table(reports: &[Report]) -> String {
     let mut table = Table::new();
     table
-        .load_style(presets::UTF8_HORIZONTAL_ONLY)
+        .load_style(presets::ASCII_MARKDOWN)
         .set_header(["run", "figure", "value", "target", "verdict"]);
     let mut notes = String::new();
     for report in reports {
@@ -180,7 +180,7 @@ pub fn table(reports: &[Report]) -> String {
 /// multiple of the first.
 pub fn comparison(first: &[Report], second: &[Report]) -> String {
     let mut table = Table::new();
-    table.load_style(presets::UTF8_HORIZONTAL_ONLY).set_header([
+    table.load_style(presets::ASCII_MARKDOWN).set_header([
         "figure",
         "server",
         "against",

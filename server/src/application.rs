@@ -64,7 +64,11 @@ impl Application {
         let directory = Arc::new(Directory::default());
         let batches = BatchPermits::new(protocol::limits::BATCH_PERMITS);
         let bus = LocalBus::new(Arc::clone(&directory));
-        let outlet = Outlet::new(Arc::clone(&batches), Arc::clone(&bus) as _);
+        let outlet = Outlet::new(
+            Arc::clone(&batches),
+            Arc::clone(&bus) as _,
+            Arc::clone(&metrics),
+        );
         let store = Store::open(store_config(&config)?, Arc::clone(&clock), Arc::new(outlet))?;
         let auth = Auth::new(
             auth_config(&config, &secrets),

@@ -12,7 +12,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 /// Sockets and committed batches get this long to go.
-const SOCKETS_WITHIN: Duration = Duration::from_secs(5);
+const SOCKETS_WITHIN: Duration = Duration::from_secs(4);
 /// How often the drain looks.
 const LOOK: Duration = Duration::from_millis(20);
 /// How often what is remembered and not needed is forgotten.
@@ -43,7 +43,7 @@ pub async fn drain(node: &Arc<Node>, batches: &BatchPermits, servers: &[ServerHa
             .await
             .is_err()
         {
-            drop(server.stop(false).await);
+            server.stop(false).await;
         }
     }
     // The writer's last batch may need a place that a hub gives back, so it is not awaited here.

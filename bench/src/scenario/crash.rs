@@ -4,7 +4,7 @@
 //! delivered. After the last, the logs of all runs are read once more.
 
 use crate::body::Side;
-use crate::cast::Cast;
+use crate::cast::{Api, Cast, User};
 use crate::desk::{Desk, Dialect};
 use crate::history::{self, Faults, Stored};
 use crate::peer::{Crew, Habit, Member};
@@ -71,15 +71,14 @@ impl Tally {
 
 /// A log of an earlier run, to be read again at the end.
 struct Past {
-    user: usize,
+    user: User,
     conversation: String,
     digest: u64,
 }
 
 /// Runs it.
 pub async fn run(source: &Source, args: &Args) -> anyhow::Result<Report> {
-    let (mut server, mut cast) =
-        stage::assemble(source, args.users as usize, args.agents as usize).await?;
+    let mut server = source.server().await?;
     let bar = progress::bar("crash", args.runs);
     let (mut tally, mut past) = (Tally::default(), Vec::new());
     for run in 0..args.runs {
@@ -89,12 +88,13 @@ pub async fn run(source: &Source, args: &Args) -> anyhow::Result<Report> {
             Dialect::V2
         };
         let dialect = args.dialect.unwrap_or(turn);
+        // New ones each time, who have no conversations of earlier runs.
+        let cast = Cast::assemble(&server, args.users as usize, args.agents as usize).await?;
         past.extend(once(&mut server, &cast, args, (run, dialect), &mut tally).await?);
-        cast.reopen().await?;
         bar.inc(1);
     }
     bar.finish_and_clear();
-    let changed = audit(&cast, &past).await?;
+    let changed = audit(&Api::of(&server)?, &past).await?;
     Ok(report(args, &mut tally, changed))
 }
 
@@ -134,17 +134,14 @@ async fn once(
     for (lane, told) in told(cast, &members) {
         let log = read(cast, lane).await?;
         tally.stored += history::check_log(&log, &told);
-        let spec = cast
+        let found = cast
             .lanes
             .get(lane)
-            .map(|lane| (lane.user, lane.conversation.clone()));
-        past.extend(spec.map(|(user, conversation)| {
-            let digest = digest(&log);
-            Past {
-                user,
-                conversation,
-                digest,
-            }
+            .and_then(|lane| Some((lane, cast.users.get(lane.user)?)));
+        past.extend(found.map(|(lane, user)| Past {
+            user: user.clone(),
+            conversation: lane.conversation.clone(),
+            digest: digest(&log),
         }));
     }
     Ok(past)
@@ -205,7 +202,7 @@ fn told(cast: &Cast, members: &[Member]) -> Vec<(usize, Vec<history::Told>)> {
             Side::Agent
         };
         for lane in member.peer.borrow().desk.lanes() {
-            let at = (lane.number() - cast.first_lane) as usize;
+            let at = (lane.number()) as usize;
             if let Some((_, senders)) = lanes.get_mut(at) {
                 senders.push(lane.told(side));
             }
@@ -246,14 +243,12 @@ fn digest(log: &[Stored]) -> u64 {
 }
 
 /// Logs of earlier runs that are no longer what they were.
-async fn audit(cast: &Cast, past: &[Past]) -> anyhow::Result<u64> {
+async fn audit(api: &Api, past: &[Past]) -> anyhow::Result<u64> {
     let bar = progress::bar("audit", past.len() as u64);
     let mut changed = 0;
     for old in past {
-        if let Some(user) = cast.users.get(old.user) {
-            let log = cast.api.log(user, &old.conversation).await?;
-            changed += u64::from(digest(&log) != old.digest);
-        }
+        let log = api.log(&old.user, &old.conversation).await?;
+        changed += u64::from(digest(&log) != old.digest);
         bar.inc(1);
     }
     bar.finish_and_clear();

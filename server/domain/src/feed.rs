@@ -169,6 +169,12 @@ impl<K: Copy + Eq + Hash> Feed<K> {
         self.take_turn(conversation);
     }
 
+    /// The conversation is gone, or no longer this principal's: nothing more of it is wanted.
+    pub fn forget(&mut self, conversation: K) {
+        self.cursors.remove(&conversation);
+        self.turns.retain(|other| *other != conversation);
+    }
+
     /// What was sent of this conversation; `None` before its first page.
     pub fn sent(&self, conversation: K) -> Option<Position> {
         self.cursors.get(&conversation).and_then(Cursor::known)

@@ -76,10 +76,10 @@ fn public(
             .map_or(1, |cores| cores.get().saturating_sub(1).max(1)),
         workers => workers,
     };
-    let hubs = Arc::clone(&node.hubs);
+    let (hubs, metrics) = (Arc::clone(&node.hubs), Arc::clone(&node.metrics));
     let server = HttpServer::new(move || {
         let slots = Slots::default();
-        let index = hubs.enter(Hub::new(slots.clone()).start());
+        let index = hubs.enter(Hub::new(slots.clone(), Arc::clone(&metrics)).start());
         App::new()
             .app_data(edge_data.clone())
             .app_data(data.clone())

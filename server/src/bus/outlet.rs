@@ -3,9 +3,11 @@
 
 use super::Bus;
 use crate::conversation::Committed;
+use crate::metrics::Metrics;
 use parking_lot::{Condvar, Mutex};
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Instant;
 use store::{BatchPermit, CommitSink, ConversationKey, Outcome};
 
 /// Counts the batches on their way.
@@ -16,12 +18,15 @@ pub struct BatchPermits {
 }
 
 /// The place of one batch; shared by its deliveries, given back when the last one is done.
-pub struct Passage(Arc<BatchPermits>);
+pub struct Passage {
+    permits: Arc<BatchPermits>,
+    since: Instant,
+}
 
 impl Drop for Passage {
     fn drop(&mut self) {
-        *self.0.free.lock() += 1;
-        self.0.given_back.notify_one();
+        *self.permits.free.lock() += 1;
+        self.permits.given_back.notify_one();
     }
 }
 
@@ -42,7 +47,10 @@ impl BatchPermits {
             self.given_back.wait(&mut free);
         }
         *free -= 1;
-        Passage(Arc::clone(self))
+        Passage {
+            permits: Arc::clone(self),
+            since: Instant::now(),
+        }
     }
 
     /// Batches on their way.
@@ -55,12 +63,17 @@ impl BatchPermits {
 pub struct Outlet {
     permits: Arc<BatchPermits>,
     bus: Arc<dyn Bus>,
+    metrics: Arc<Metrics>,
 }
 
 impl Outlet {
     /// Publishes to `bus`, bounded by `permits`.
-    pub fn new(permits: Arc<BatchPermits>, bus: Arc<dyn Bus>) -> Self {
-        Self { permits, bus }
+    pub fn new(permits: Arc<BatchPermits>, bus: Arc<dyn Bus>, metrics: Arc<Metrics>) -> Self {
+        Self {
+            permits,
+            bus,
+            metrics,
+        }
     }
 }
 
@@ -75,6 +88,12 @@ impl CommitSink for Outlet {
             .downcast::<Passage>()
             .ok()
             .map(|passage| Arc::new(*passage));
+        self.metrics.batch_rows.observe(outcomes.len() as f64);
+        if let Some(passage) = &passage {
+            self.metrics
+                .commit_seconds
+                .observe(passage.since.elapsed().as_secs_f64());
+        }
         for (conversation, outcomes) in by_conversation(outcomes) {
             self.bus.publish(
                 conversation,

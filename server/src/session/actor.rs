@@ -8,6 +8,7 @@ use super::routes::Routes;
 use super::setup::{Setup, Who};
 use super::slot::Slot;
 use super::{pump, resume};
+use crate::limits::Refusals;
 use crate::mailbox::post;
 use crate::node::Node;
 use crate::registry::{Attach, Detach};
@@ -74,7 +75,7 @@ impl Session {
     pub(super) fn refuse(&mut self, refusal: Refusal) {
         self.node.metrics.refused(refusal.code);
         self.outbound().answer(&Event::Error(refusal));
-        if self.setup.refusals.note() {
+        if self.setup.refusals.as_mut().is_some_and(Refusals::note) {
             self.outbound().close(CloseCode::RateLimited);
         }
     }

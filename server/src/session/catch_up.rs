@@ -42,16 +42,8 @@ pub fn spawn(slot: Rc<Slot>, node: Arc<Node>, wanted: PageWanted<ConversationKey
             Ok(page) => take_in(&slot.outbound, wanted.conversation, page),
             Err(StoreError::NotFound) => {
                 // Deleted, or no longer a member: nothing more is wanted of it.
-                let _: Progress = slot.outbound.with_feed(|feed| {
-                    let at = feed.starts_at(
-                        wanted.conversation,
-                        Position {
-                            seq: i64::MAX,
-                            rev: i64::MAX,
-                        },
-                    );
-                    feed.page_done(wanted.conversation, at)
-                });
+                slot.outbound
+                    .with_feed(|feed| feed.forget(wanted.conversation));
             }
             Err(error) => {
                 tracing::warn!(%error, "a catch-up page could not be read");

@@ -3,11 +3,14 @@
 //! never waits, and never touches a socket.
 
 use super::messages::{Deliver, Delivery, SessionRef};
+use super::outbound::Depths;
 use super::slot::Slot;
+use crate::metrics::Metrics;
 use actix::{Actor, AsyncContext, Context, Handler};
 use slab::Slab;
 use std::cell::RefCell;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// How often sessions are looked after.
@@ -37,7 +40,7 @@ impl Slots {
             .cloned()
     }
 
-    fn for_each(&self, each: impl Fn(&Slot)) {
+    fn for_each(&self, mut each: impl FnMut(&Slot)) {
         for (_, slot) in self.0.borrow().iter() {
             each(slot);
         }
@@ -55,12 +58,41 @@ impl Slots {
 /// The actor.
 pub struct Hub {
     slots: Slots,
+    metrics: Arc<Metrics>,
+    /// What this worker last added to the gauges.
+    told: Depths,
 }
 
 impl Hub {
     /// A hub over the sessions of this thread.
-    pub const fn new(slots: Slots) -> Self {
-        Self { slots }
+    pub fn new(slots: Slots, metrics: Arc<Metrics>) -> Self {
+        Self {
+            slots,
+            metrics,
+            told: Depths::default(),
+        }
+    }
+
+    fn tick(&mut self) {
+        let mut now = Depths::default();
+        self.slots.for_each(|slot| {
+            slot.tick();
+            now += slot.outbound.depths();
+        });
+        let before = std::mem::replace(&mut self.told, now);
+        self.metrics
+            .catching_up
+            .add(now.catching_up - before.catching_up);
+        self.metrics
+            .delivery_lane
+            .add(now.deliveries - before.deliveries);
+        self.metrics
+            .delivery_lane_bytes
+            .add(now.delivery_bytes - before.delivery_bytes);
+        self.metrics.ack_lane.add(now.answers - before.answers);
+        self.metrics
+            .in_flight_sends
+            .add(now.in_flight - before.in_flight);
     }
 }
 
@@ -68,7 +100,7 @@ impl Actor for Hub {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
-        ctx.run_interval(TICK, |hub, _| hub.slots.for_each(Slot::tick));
+        ctx.run_interval(TICK, |hub, _| hub.tick());
     }
 }
 

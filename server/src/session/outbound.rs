@@ -66,6 +66,31 @@ pub enum Next {
     Gone,
 }
 
+/// What waits in lanes, for the gauges.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Depths {
+    /// Sessions that read from the log.
+    pub catching_up: i64,
+    /// Entries in delivery lanes.
+    pub deliveries: i64,
+    /// Their bytes.
+    pub delivery_bytes: i64,
+    /// Acks, errors and answers.
+    pub answers: i64,
+    /// Sends whose ack is not written yet.
+    pub in_flight: i64,
+}
+
+impl std::ops::AddAssign for Depths {
+    fn add_assign(&mut self, other: Self) {
+        self.catching_up += other.catching_up;
+        self.deliveries += other.deliveries;
+        self.delivery_bytes += other.delivery_bytes;
+        self.answers += other.answers;
+        self.in_flight += other.in_flight;
+    }
+}
+
 enum Lane {
     Frames(SharedFrames),
     Ping(u64),
@@ -432,14 +457,16 @@ impl Outbound {
         self.state.borrow_mut().confirm.take()
     }
 
-    /// Conversations that are behind the log, and deliveries and answers that wait.
-    pub fn depths(&self) -> (usize, usize, usize) {
+    /// What waits now.
+    pub fn depths(&self) -> Depths {
         let state = self.state.borrow();
-        (
-            state.feed.catching_up(),
-            state.deliveries.len(),
-            state.answers.len(),
-        )
+        Depths {
+            catching_up: i64::from(state.feed.has_turns() || state.page_in_flight),
+            deliveries: state.deliveries.len() as i64,
+            delivery_bytes: state.delivery_bytes as i64,
+            answers: state.answers.len() as i64,
+            in_flight: state.in_flight.len() as i64,
+        }
     }
 }
 

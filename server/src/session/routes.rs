@@ -3,7 +3,7 @@
 
 use super::actor::Session;
 use crate::conversation::{Conversation, Origin, Submit};
-use crate::limits::FrameClass;
+use crate::limits::{FrameClass, Refusals};
 use crate::mailbox::{Mailbox, Refused, post};
 use crate::ops;
 use crate::registry::{Asker, Locate};
@@ -212,7 +212,7 @@ impl Session {
             ..refusal.clone()
         };
         self.outbound().answer_send(sending.send, Err(refusal));
-        if self.setup.refusals.note() {
+        if self.setup.refusals.as_mut().is_some_and(Refusals::note) {
             self.outbound().close(protocol::CloseCode::RateLimited);
         }
     }

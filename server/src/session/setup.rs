@@ -67,8 +67,8 @@ pub struct Setup {
     pub version: &'static str,
     /// The rates it keeps.
     pub buckets: FrameBuckets,
-    /// What it was refused.
-    pub refusals: Refusals,
+    /// What it was refused; `None` where rates are lifted.
+    pub refusals: Option<Refusals>,
     /// Its place among the live connections.
     pub guard: ConnectionGuard,
     /// Its TCP connection.

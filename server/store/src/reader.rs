@@ -36,7 +36,7 @@ impl ManageConnection for ReadOnly {
         let mut conn =
             SqliteConnection::establish(&self.uri).map_err(diesel::r2d2::Error::ConnectionError)?;
         conn.batch_execute(
-            "PRAGMA busy_timeout = 2000; PRAGMA query_only = ON; PRAGMA cache_size = -16384; \
+            "PRAGMA busy_timeout = 2000; PRAGMA query_only = ON; PRAGMA cache_size = -2048; \
              PRAGMA temp_store = MEMORY;",
         )
         .map_err(diesel::r2d2::Error::QueryError)?;

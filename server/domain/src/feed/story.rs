@@ -301,3 +301,16 @@ fn a_repeated_delivery_and_a_hidden_entry_send_nothing() {
     assert_eq!(feed.on_entry(1, 5, false, false), Verdict::Drop);
     assert_eq!(feed.sent(1), Some(Position { seq: 5, rev: 0 }));
 }
+
+#[test]
+fn a_forgotten_conversation_asks_for_no_more_pages() {
+    let mut feed = Feed::default();
+    feed.begin(
+        1u8,
+        Some(Position { seq: 4, rev: 0 }),
+        Position { seq: 9, rev: 0 },
+    );
+    feed.forget(1);
+    assert_eq!(feed.next_page(), None);
+    assert_eq!(feed.catching_up(), 0);
+}

@@ -11,7 +11,7 @@ use crate::doors::extract::{Params, RequestId};
 use crate::doors::middleware::{Edge, origin::Standing};
 use crate::error::ApiError;
 use crate::limits::connections::Full;
-use crate::limits::{ClientAddress, ConnectionGuard, FrameBuckets, Refusals};
+use crate::limits::{ClientAddress, ConnectionGuard, Enforcement, FrameBuckets, Refusals};
 use crate::node::Node;
 use crate::ops;
 use crate::session::wire::Wire;
@@ -205,7 +205,8 @@ impl Handshake {
             },
             version: if variant.is_v2() { "v2" } else { "v1" },
             buckets: FrameBuckets::new(kind, self.node.config.limits.enforcement()),
-            refusals: Refusals::new(),
+            refusals: (self.node.config.limits.enforcement() == Enforcement::On)
+                .then(Refusals::new),
             guard: self.guard,
             connection: self.request.conn_data::<Arc<Connection>>().cloned(),
             heartbeat_timeout: if kind == PrincipalKind::Agent {
