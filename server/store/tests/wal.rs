@@ -69,9 +69,9 @@ fn busy_readers_do_not_make_it_grow() {
         .collect();
     let largest = write_much(&db, 12);
     drop(stop);
-    readers
-        .into_iter()
-        .for_each(|reader| reader.join().unwrap());
+    for reader in readers {
+        reader.join().unwrap();
+    }
     assert!(largest > 0 && largest < 2 * LIMIT, "{largest}");
 }
 
