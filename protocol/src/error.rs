@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 macro_rules! error_codes {
     ($( $(#[$doc:meta])* $name:ident = $code:literal, $status:literal, $close:expr, $retryable:literal, $sentence:literal; )*) => {
-        /// One of the closed list of refusals. On the wire it is lower_snake text.
+        /// One of the closed list of refusals. On the wire it is `lower_snake` text.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
         pub enum ErrorCode {
             $( $(#[$doc])* #[serde(rename = $code)] $name, )*
@@ -17,7 +17,7 @@ macro_rules! error_codes {
             /// Every code, in the order of the documents.
             pub const ALL: &[Self] = &[ $( Self::$name, )* ];
 
-            /// The stable text on the wire, lower_snake.
+            /// The stable text on the wire, `lower_snake`.
             pub const fn as_str(self) -> &'static str {
                 match self { $( Self::$name => $code, )* }
             }

@@ -43,7 +43,8 @@ pub struct Application {
 
 impl Application {
     /// Opens the store, starts the actors, binds and serves. When this returns, the port answers.
-    pub async fn start(config: Config, clock: Arc<dyn Clock>) -> anyhow::Result<Self> {
+    /// Must run inside an actix system.
+    pub fn start(config: Config, clock: Arc<dyn Clock>) -> anyhow::Result<Self> {
         let metrics = Arc::new(Metrics::new().context("metrics")?);
         install_panic_hook(Arc::clone(&metrics));
         let secrets = Secrets::load(&config.auth, &config.server.data_dir)?;
@@ -60,63 +61,40 @@ impl Application {
             .as_ref()
             .map(TcpListener::local_addr)
             .transpose()?;
-
-        let directory = Arc::new(Directory::default());
-        let batches = BatchPermits::new(protocol::limits::BATCH_PERMITS);
-        let bus = LocalBus::new(Arc::clone(&directory));
-        let outlet = Outlet::new(
-            Arc::clone(&batches),
-            Arc::clone(&bus) as _,
-            Arc::clone(&metrics),
-        );
-        let store = Store::open(store_config(&config)?, Arc::clone(&clock), Arc::new(outlet))?;
+        let ring = Ring::start(&config, &clock, &metrics)?;
         let auth = Auth::new(
             auth_config(&config, &secrets),
-            store.clone(),
+            ring.deps.store.clone(),
             Arc::clone(&clock),
         )?;
-
-        let arbiters: Vec<Arbiter> = (0..CONVERSATION_ARBITERS).map(|_| Arbiter::new()).collect();
-        let hubs = Arc::new(Hubs::default());
-        let waiters = Arc::new(Waiters::default());
-        let deps = Deps {
-            store: store.clone(),
-            directory: Arc::clone(&directory),
-            hubs: Arc::clone(&hubs),
-            waiters: Arc::clone(&waiters),
-            metrics: Arc::clone(&metrics),
-        };
-        let registry = start_registry(&arbiters, deps)?;
-        bus.serve(registry.clone());
-
         let node = Arc::new(Node {
             heartbeat: config.agents.heartbeat(),
             sockets: Connections::new(caps(&config.limits), config.limits.enforcement()),
             takeovers: Takeovers::new(config.limits.enforcement()),
             config,
             clock,
-            store,
+            store: ring.deps.store,
             auth,
-            directory,
-            registry,
-            hubs,
+            directory: ring.deps.directory,
+            registry: ring.registry,
+            hubs: ring.deps.hubs,
             positions: PositionBook::default(),
-            waiters,
+            waiters: ring.deps.waiters,
             metrics,
             devices: dashmap::DashMap::new(),
             draining: AtomicBool::new(false),
         });
-        gauges::keep(&node, &batches);
+        gauges::keep(&node, &ring.batches);
         follow_revocations(&node);
         shutdown::sweep_now_and_then(&node);
         let servers = serve::all(&node, listener, admin_listener)?;
         Ok(Self {
             node,
-            batches,
+            batches: ring.batches,
             address,
             admin_address,
             servers,
-            arbiters,
+            arbiters: ring.arbiters,
             secrets,
         })
     }
@@ -147,6 +125,48 @@ impl Application {
         for arbiter in &self.arbiters {
             arbiter.stop();
         }
+    }
+}
+
+/// The store and the actors around it.
+struct Ring {
+    deps: Deps,
+    batches: Arc<BatchPermits>,
+    registry: Addr<Registry>,
+    arbiters: Vec<Arbiter>,
+}
+
+impl Ring {
+    fn start(
+        config: &Config,
+        clock: &Arc<dyn Clock>,
+        metrics: &Arc<Metrics>,
+    ) -> anyhow::Result<Self> {
+        let directory = Arc::new(Directory::default());
+        let batches = BatchPermits::new(protocol::limits::BATCH_PERMITS);
+        let bus = LocalBus::new(Arc::clone(&directory));
+        let outlet = Outlet::new(
+            Arc::clone(&batches),
+            Arc::clone(&bus) as _,
+            Arc::clone(metrics),
+        );
+        let store = Store::open(store_config(config)?, Arc::clone(clock), Arc::new(outlet))?;
+        let arbiters: Vec<Arbiter> = (0..CONVERSATION_ARBITERS).map(|_| Arbiter::new()).collect();
+        let deps = Deps {
+            store,
+            directory,
+            hubs: Arc::new(Hubs::default()),
+            waiters: Arc::new(Waiters::default()),
+            metrics: Arc::clone(metrics),
+        };
+        let registry = start_registry(&arbiters, deps.clone())?;
+        bus.serve(registry.clone());
+        Ok(Self {
+            deps,
+            batches,
+            registry,
+            arbiters,
+        })
     }
 }
 

@@ -19,6 +19,8 @@ fn main() -> ExitCode {
         Err(error) => error.exit(),
     };
     log_to_stderr(&config.log);
+    // Whatever this process creates is for its own user only: the log holds what people say.
+    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
     match actix_rt::System::new().block_on(run(config)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -29,7 +31,7 @@ fn main() -> ExitCode {
 }
 
 async fn run(config: Config) -> anyhow::Result<()> {
-    let application = Application::start(config, Arc::new(SystemClock)).await?;
+    let application = Application::start(config, Arc::new(SystemClock))?;
     start_lines::print(&application).await?;
     let mut terminate = signal(SignalKind::terminate()).context("SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("SIGINT")?;

@@ -149,7 +149,7 @@ metrics! {
     checkpoint_stall_us: IntGauge = "checkpoint_stall_us", NONE, "how long the last checkpoint held the writer, microseconds";
 
     ack_seconds: Histogram = "ack_seconds", SECONDS, "from reading a send to writing its ack to the socket's queue";
-    commit_seconds: Histogram = "commit_seconds", SECONDS, "the end of one transaction of the writer: from having a place for it to COMMIT done";
+    commit_seconds: Histogram = "commit_seconds", SECONDS, "one transaction of the writer, from BEGIN to the end of COMMIT";
     batch_rows: Histogram = "batch_rows", BATCH_ROWS, "entries in one transaction of the writer";
     http_seconds: Histogram = "http_seconds", SECONDS, "one HTTP request, long polls included";
     catch_up_rows: Histogram = "catch_up_rows", PAGE_ROWS, "rows in one page of a session's catch-up";

@@ -25,7 +25,7 @@ pub struct Heartbeat {
 impl Heartbeat {
     /// Seconds between heartbeats, where somebody watches.
     pub fn monitored_interval_s(&self) -> Option<u64> {
-        self.enabled.then(|| self.interval.as_secs())
+        self.enabled.then_some(self.interval.as_secs())
     }
 
     /// The timeout, where somebody watches.

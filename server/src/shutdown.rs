@@ -10,6 +10,8 @@ use actix_web::dev::ServerHandle;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
+use store::StoreError;
+use store::send::SweepCursor;
 
 /// Sockets and committed batches get this long to go.
 const SOCKETS_WITHIN: Duration = Duration::from_secs(4);
@@ -21,6 +23,8 @@ const SWEEP: Duration = Duration::from_secs(60);
 const DEVICE_AGE: i64 = 90 * 86_400 * 1_000_000;
 /// Changes are kept this long, microseconds.
 const CHANGE_AGE: i64 = 30 * 86_400 * 1_000_000;
+/// Names of sends that one piece of a sweep looks at.
+const SENDS_AT_ONCE: usize = 1000;
 /// The store is swept once in so many rounds.
 const STORE_ROUNDS: u32 = 60;
 
@@ -87,4 +91,21 @@ async fn sweep_store(node: &Node) {
     if let Err(error) = swept.await {
         tracing::warn!(%error, "old rows were not swept");
     }
+    if let Err(error) = sweep_sends(node).await {
+        tracing::warn!(%error, "old names of sends were not swept");
+    }
+}
+
+/// Forgets the names of sends that are older than the window, in pieces that hold nobody up.
+async fn sweep_sends(node: &Node) -> Result<(), StoreError> {
+    let window = node.config.database.dedupe_window.as_micros() as i64;
+    let older_than = node.clock.now().plus_micros(-window);
+    let mut cursor = Some(SweepCursor::default());
+    while let Some(from) = cursor {
+        let piece = node
+            .store
+            .write(move |conn| store::send::sweep(conn, older_than, &from, SENDS_AT_ONCE));
+        cursor = piece.await?.1;
+    }
+    Ok(())
 }

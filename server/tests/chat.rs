@@ -241,10 +241,9 @@ async fn a_drain_closes_with_1012_and_everything_acknowledged_is_there_after_the
     let mut ann = Socket::user(&server, &token, "", Some("v1")).await;
     ann.say_acked(&conversation, "before").await;
     let closing = actix_rt::spawn(async move { ann.closed().await });
-    actix_rt::task::spawn_blocking(move || server.stop())
-        .await
-        .expect("stopped");
+    let stopping = std::thread::spawn(move || server.stop());
     assert_eq!(closing.await.expect("no panic").code, Some(1012));
+    stopping.join().expect("stopped");
     let server = TestServer::with(Options {
         data,
         ..Options::default()

@@ -33,7 +33,10 @@ impl Answer {
     }
 
     /// Fails the test unless the request succeeded.
-    #[must_use]
+    #[expect(
+        clippy::return_self_not_must_use,
+        reason = "checking is enough for many tests"
+    )]
     pub fn ok(self) -> Self {
         assert!((200..300).contains(&self.status), "{self:?}");
         self

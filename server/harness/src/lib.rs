@@ -2,9 +2,8 @@
 //! wire. Waiting is for an event with a timeout, never a sleep. Panics are how tests fail, so
 //! this crate may.
 #![expect(
-    clippy::unwrap_used,
     clippy::expect_used,
-    clippy::missing_panics_doc,
+    clippy::indexing_slicing,
     reason = "tests fail by panicking"
 )]
 

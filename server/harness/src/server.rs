@@ -90,7 +90,7 @@ impl TestServer {
         let clock = options.clock;
         let thread = std::thread::spawn(move || {
             actix_rt::System::new().block_on(async move {
-                let application = match Application::start(config, clock).await {
+                let application = match Application::start(config, clock) {
                     Ok(application) => application,
                     Err(error) => {
                         tell.send(Err(format!("{error:#}")))
@@ -109,7 +109,7 @@ impl TestServer {
                 tell.send(Ok(started)).expect("the test waits");
                 drop(stop_wanted.await);
                 application.stop().await;
-                drop(tell_stopped.send(()));
+                tell_stopped.send(()).ok();
             });
         });
         let started = told
@@ -181,7 +181,7 @@ impl TestServer {
 
     fn stop_and_check(&mut self) {
         if let Some(stop) = self.stop.take() {
-            drop(stop.send(()));
+            stop.send(()).ok();
             self.stopped
                 .recv_timeout(PATIENCE)
                 .expect("the server drains in time");

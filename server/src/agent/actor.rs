@@ -76,7 +76,7 @@ impl Agent {
                 .await;
             match peers {
                 Ok(peers) => {
-                    whisper::to_principals(&deps.directory, &deps.hubs, peers.into_iter(), &event)
+                    whisper::to_principals(&deps.directory, &deps.hubs, peers.into_iter(), &event);
                 }
                 Err(error) => tracing::debug!(%error, "presence was not told"),
             }

@@ -19,12 +19,7 @@ impl HealthSource for Source {
     fn facts(&self) -> BoxFuture<'_, Facts> {
         async move {
             // A write that changes nothing: a full disk that can still be read is not health.
-            let database = match self
-                .node
-                .store
-                .write(|conn| store::user::any_owner(conn))
-                .await
-            {
+            let database = match self.node.store.write(store::user::any_owner).await {
                 Ok(_) => Database::Ok,
                 Err(StoreError::Closed) => Database::Failing("closed"),
                 Err(StoreError::Overloaded) => Database::Failing("overloaded"),

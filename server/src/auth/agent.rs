@@ -85,7 +85,7 @@ impl Auth {
             return Err(self.failed(address));
         }
         let bound = row.as_ref().is_some_and(|row| row.bound);
-        if bound && self.agent_auth != AgentAuth::Shared {
+        if bound && self.agent_rule != AgentAuth::Shared {
             return Err(Refusal::because(
                 ErrorCode::InvalidAgentSecret,
                 "this agent opens with its own token only",
@@ -110,7 +110,7 @@ impl Auth {
 
     fn secret_opens(&self, shown: &str, row: Option<&AgentRow>) -> bool {
         let same = secret::same(&self.agent_secret, shown);
-        let allowed = match self.agent_auth {
+        let allowed = match self.agent_rule {
             AgentAuth::Shared => true,
             AgentAuth::Bound => !row.is_some_and(|row| row.bound),
             AgentAuth::Token => false,

@@ -149,7 +149,9 @@ impl Auth {
             .write(move |conn| store::login::revoke_all(conn, user))
             .await;
         let revoked = revoked.map_err(|error| crate::ops::of_store(error, ErrorCode::NotFound))?;
-        revoked.iter().for_each(|sid| self.tell_revoked(sid));
+        for sid in &revoked {
+            self.tell_revoked(sid);
+        }
         Ok(())
     }
 

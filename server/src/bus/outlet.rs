@@ -7,7 +7,7 @@ use crate::metrics::Metrics;
 use parking_lot::{Condvar, Mutex};
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::Duration;
 use store::{BatchPermit, CommitSink, ConversationKey, Outcome};
 
 /// Counts the batches on their way.
@@ -18,15 +18,12 @@ pub struct BatchPermits {
 }
 
 /// The place of one batch; shared by its deliveries, given back when the last one is done.
-pub struct Passage {
-    permits: Arc<BatchPermits>,
-    since: Instant,
-}
+pub struct Passage(Arc<BatchPermits>);
 
 impl Drop for Passage {
     fn drop(&mut self) {
-        *self.permits.free.lock() += 1;
-        self.permits.given_back.notify_one();
+        *self.0.free.lock() += 1;
+        self.0.given_back.notify_one();
     }
 }
 
@@ -47,10 +44,7 @@ impl BatchPermits {
             self.given_back.wait(&mut free);
         }
         *free -= 1;
-        Passage {
-            permits: Arc::clone(self),
-            since: Instant::now(),
-        }
+        Passage(Arc::clone(self))
     }
 
     /// Batches on their way.
@@ -82,18 +76,17 @@ impl CommitSink for Outlet {
         BatchPermit(Box::new(self.permits.take()))
     }
 
+    fn observe_commit(&self, jobs: usize, took: Duration) {
+        self.metrics.batch_rows.observe(jobs as f64);
+        self.metrics.commit_seconds.observe(took.as_secs_f64());
+    }
+
     fn publish(&self, permit: BatchPermit, outcomes: Vec<Outcome>) {
         let passage = permit
             .0
             .downcast::<Passage>()
             .ok()
             .map(|passage| Arc::new(*passage));
-        self.metrics.batch_rows.observe(outcomes.len() as f64);
-        if let Some(passage) = &passage {
-            self.metrics
-                .commit_seconds
-                .observe(passage.since.elapsed().as_secs_f64());
-        }
         for (conversation, outcomes) in by_conversation(outcomes) {
             self.bus.publish(
                 conversation,

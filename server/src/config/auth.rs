@@ -42,7 +42,7 @@ pub struct AuthSettings {
     /// Who may make an account [default: local; closed when a public URL is set].
     #[arg(long = "registration", env = "REGISTRATION")]
     pub registration_setting: Option<Registration>,
-    /// How the world reaches this server, for example https://am.example.org. Setting it closes
+    /// How the world reaches this server, for example <https://am.example.org>. Setting it closes
     /// registration unless that is set too.
     #[arg(long, env = "PUBLIC_URL")]
     pub public_url: Option<String>,

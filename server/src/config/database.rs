@@ -33,7 +33,7 @@ pub struct DatabaseSettings {
     /// Size at which the write-ahead log is started anew.
     #[arg(long, env = "WAL_LIMIT", default_value = "64MiB", value_parser = value::bytes)]
     pub wal_limit: u64,
-    /// How long a repeated client_msg_id or Idempotency-Key is recognised.
+    /// How long a repeated `client_msg_id` or Idempotency-Key is recognised.
     #[arg(long, env = "DEDUPE_WINDOW", default_value = "14d", value_parser = value::duration)]
     pub dedupe_window: Duration,
 }

@@ -118,10 +118,12 @@ impl Conversation {
             }
         };
         if let State::Loading { submits, committed } = std::mem::replace(&mut self.state, state) {
-            committed
-                .into_iter()
-                .for_each(|committed| self.take_in(committed));
-            submits.into_iter().for_each(|submit| self.submit(submit));
+            for committed in committed {
+                self.take_in(committed);
+            }
+            for submit in submits {
+                self.submit(submit);
+            }
         }
     }
 
@@ -287,7 +289,7 @@ async fn load(store: &Store, key: ConversationKey) -> Result<Names, StoreError> 
     for _ in 1..LOAD_TRIES {
         match store.read(move |conn| Names::load(conn, key)).await {
             Err(StoreError::Overloaded | StoreError::Unavailable) => {
-                actix_rt::time::sleep(LOAD_PAUSE).await
+                actix_rt::time::sleep(LOAD_PAUSE).await;
             }
             loaded => return loaded,
         }

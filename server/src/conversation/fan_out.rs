@@ -10,7 +10,7 @@ use std::sync::Arc;
 use store::{ConversationKey, DeviceKey, Principal};
 
 /// A committed entry and where it came from.
-pub struct Fact {
+pub(super) struct Fact {
     /// Whose log.
     pub conversation: ConversationKey,
     /// The entry.
@@ -22,7 +22,7 @@ pub struct Fact {
 }
 
 /// Encodes a fact once for each wire that is online and puts it in the outbox.
-pub fn deliver(directory: &Directory, members: impl Iterator<Item = Principal>, fact: Fact) {
+pub(super) fn deliver(directory: &Directory, members: impl Iterator<Item = Principal>, fact: Fact) {
     let mut live: smallvec::SmallVec<[Arc<Live>; 4]> = members
         .filter_map(|member| directory.live(member))
         .collect();

@@ -21,7 +21,7 @@ thread_local! {
 }
 
 /// Keeps a batch's place until the next flush has reached the hubs.
-pub fn hold(passage: Option<Arc<Passage>>) {
+pub(super) fn hold(passage: Option<Arc<Passage>>) {
     let Some(passage) = passage else { return };
     OUTBOX.with_borrow_mut(|outbox| {
         if outbox
@@ -35,7 +35,7 @@ pub fn hold(passage: Option<Arc<Passage>>) {
 }
 
 /// Adds a delivery for the sessions of one worker.
-pub fn add(worker: usize, delivery: Delivery) {
+pub(super) fn add(worker: usize, delivery: Delivery) {
     OUTBOX.with_borrow_mut(|outbox| {
         if outbox.per_worker.len() <= worker {
             outbox.per_worker.resize_with(worker + 1, Vec::new);

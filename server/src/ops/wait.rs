@@ -66,7 +66,7 @@ pub async fn conversations(
     let waiter = register(node, poll, WaitOn::Principal(poll.principal))?;
     let deadline = Instant::now() + poll.wait;
     loop {
-        let mut items = conversation::list(node, poll.principal, query.clone()).await?;
+        let mut items = conversation::list(node, poll.principal, query).await?;
         items.retain(|item| item.last_seq > item.position.map_or(0, |position| position.seq));
         if !items.is_empty() || !woken_before(node, waiter.as_ref(), deadline).await {
             return Ok(items);

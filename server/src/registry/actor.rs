@@ -222,8 +222,9 @@ impl Handler<Drain> for Registry {
         for (step, some) in addresses.chunks(at_once).enumerate() {
             let some = some.to_vec();
             ctx.run_later(DRAIN_STEP * step as u32, move |_, _| {
-                some.iter()
-                    .for_each(|addr| post(addr, End(CloseCode::Restart)));
+                for addr in &some {
+                    post(addr, End(CloseCode::Restart));
+                }
             });
         }
     }

@@ -182,7 +182,7 @@ impl Handler<Located> for Session {
 
     fn handle(&mut self, located: Located, ctx: &mut Self::Context) {
         match located.mailbox {
-            Some(mailbox) => self.route_found(&located.name, located.key, mailbox, ctx),
+            Some(mailbox) => self.route_found(&located.name, located.key, &mailbox, ctx),
             None => self.route_refused(&located.name, &Refusal::new(ErrorCode::ShuttingDown)),
         }
     }

@@ -27,7 +27,7 @@ struct Page {
 }
 
 /// Reads and takes in a page in a task of its own on this thread.
-pub fn spawn(slot: Rc<Slot>, node: Arc<Node>, wanted: PageWanted<ConversationKey>) {
+pub(super) fn spawn(slot: Rc<Slot>, node: Arc<Node>, wanted: PageWanted<ConversationKey>) {
     actix::spawn(async move {
         let viewer = *slot.outbound.viewer();
         let started = std::time::Instant::now();

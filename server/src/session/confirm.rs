@@ -7,7 +7,7 @@ use store::ConversationKey;
 
 /// What one socket has confirmed.
 #[derive(Default)]
-pub struct Confirm {
+pub(super) struct Confirm {
     /// Conversations whose sent position moved since the last mark.
     moved: HashSet<ConversationKey>,
     /// The ping under way and the positions at its place in the lane.
@@ -19,12 +19,15 @@ pub struct Confirm {
 
 impl Confirm {
     /// The sent position of this conversation moved.
-    pub fn moved(&mut self, conversation: ConversationKey) {
+    pub(super) fn moved(&mut self, conversation: ConversationKey) {
         self.moved.insert(conversation);
     }
 
     /// Starts a ping if anything moved and none is under way; returns its number.
-    pub fn ping(&mut self, sent: impl Fn(ConversationKey) -> Option<Position>) -> Option<u64> {
+    pub(super) fn ping(
+        &mut self,
+        sent: impl Fn(ConversationKey) -> Option<Position>,
+    ) -> Option<u64> {
         if self.moved.is_empty() || self.under_way.is_some() {
             return None;
         }
@@ -39,7 +42,7 @@ impl Confirm {
     }
 
     /// The peer answered a ping; other numbers than the one under way move nothing.
-    pub fn pong(&mut self, number: u64) {
+    pub(super) fn pong(&mut self, number: u64) {
         match self.under_way.take() {
             Some((expected, mark)) if expected == number => {
                 for (conversation, position) in mark {
@@ -51,14 +54,14 @@ impl Confirm {
     }
 
     /// The peer has everything up to `position`; never backwards.
-    pub fn acknowledge(&mut self, conversation: ConversationKey, position: Position) {
+    pub(super) fn acknowledge(&mut self, conversation: ConversationKey, position: Position) {
         let entry = self.fresh.entry(conversation).or_default();
         entry.seq = entry.seq.max(position.seq);
         entry.rev = entry.rev.max(position.rev);
     }
 
     /// What was confirmed since the last call.
-    pub fn take(&mut self) -> Vec<(ConversationKey, Position)> {
+    pub(super) fn take(&mut self) -> Vec<(ConversationKey, Position)> {
         self.fresh.drain().collect()
     }
 }

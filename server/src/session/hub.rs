@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// How often sessions are looked after.
-pub const TICK: Duration = Duration::from_secs(1);
+pub(super) const TICK: Duration = Duration::from_secs(1);
 
 /// The sessions of one worker, shared between its hub and the sessions themselves.
 #[derive(Clone, Default)]

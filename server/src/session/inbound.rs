@@ -10,14 +10,14 @@ use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
 /// A socket's messages, paused while too much is unanswered.
-pub struct Inbound {
+pub(super) struct Inbound {
     messages: AggregatedMessageStream,
     slot: Rc<Slot>,
 }
 
 impl Inbound {
     /// Wraps a socket's messages.
-    pub const fn new(messages: AggregatedMessageStream, slot: Rc<Slot>) -> Self {
+    pub(super) const fn new(messages: AggregatedMessageStream, slot: Rc<Slot>) -> Self {
         Self { messages, slot }
     }
 }
@@ -36,7 +36,7 @@ impl Stream for Inbound {
 }
 
 /// The close code for bytes that are not frames.
-pub fn close_code_of(error: &ProtocolError) -> CloseCode {
+pub(super) fn close_code_of(error: &ProtocolError) -> CloseCode {
     match error {
         ProtocolError::Overflow => CloseCode::TooBig,
         // The aggregating stream reports an overflow of fragments as an I/O error.

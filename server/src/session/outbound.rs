@@ -241,7 +241,7 @@ impl Outbound {
     }
 
     /// The answer to a send: goes to the answer lane.
-    pub fn answer_send(&self, send: usize, answer: Result<Sent, Refusal>) {
+    pub fn answer_send(&self, place: usize, answer: Result<Sent, Refusal>) {
         let event = match answer {
             Ok(sent) => Event::Sent(sent),
             Err(refusal) => Event::Error(refusal),
@@ -249,7 +249,7 @@ impl Outbound {
         let frames = self.viewer.wire.encode(&event);
         self.state.borrow_mut().answers.push_back(Answer {
             frames,
-            send: Some(send),
+            send: Some(place),
         });
         self.wake_pump.notify_one();
     }

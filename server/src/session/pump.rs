@@ -28,7 +28,7 @@ enum Ended {
 }
 
 /// Runs until the socket is over; returns the close code that was written, if any.
-pub async fn pump(slot: Rc<Slot>, mut socket: Socket, node: Arc<Node>) {
+pub(super) async fn pump(slot: Rc<Slot>, mut socket: Socket, node: Arc<Node>) {
     let ended = write_all(&slot, &mut socket, &node).await;
     match ended {
         Ok(code) => {

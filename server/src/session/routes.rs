@@ -126,7 +126,7 @@ impl Session {
         }) {
             Ok(()) => {}
             Err(Refused::Full) => {
-                self.answer_refused(&sending, &name, &Refusal::new(ErrorCode::Overloaded))
+                self.answer_refused(&sending, &name, &Refusal::new(ErrorCode::Overloaded));
             }
             Err(Refused::Gone) => {
                 self.routes
@@ -158,7 +158,7 @@ impl Session {
     /// Takes the actor from the directory, or asks the registry to start it.
     fn locate(&mut self, name: ByteString, key: ConversationKey, ctx: &mut Context<Self>) {
         match self.node.directory.conversation(key) {
-            Some(mailbox) if mailbox.is_open() => self.route_found(&name, key, mailbox, ctx),
+            Some(mailbox) if mailbox.is_open() => self.route_found(&name, key, &mailbox, ctx),
             _ => post(
                 &self.node.registry,
                 Locate {
@@ -177,7 +177,7 @@ impl Session {
         &mut self,
         name: &ByteString,
         key: ConversationKey,
-        mailbox: Mailbox<Conversation>,
+        mailbox: &Mailbox<Conversation>,
         ctx: &mut Context<Self>,
     ) {
         let route = Route::Found {
@@ -189,7 +189,7 @@ impl Session {
                 match self.routes.by_target.get_mut(name) {
                     // It retired in between: what follows waits behind what went before.
                     Some(Route::Looking(waiting)) => waiting.push(sending),
-                    _ => self.submit(name.clone(), key, &mailbox, sending, ctx),
+                    _ => self.submit(name.clone(), key, mailbox, sending, ctx),
                 }
             }
         }

@@ -12,7 +12,7 @@ use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 use diesel::sql_types::BigInt;
 use diesel::sqlite::SqliteConnection;
-use parking_lot::Mutex;
+use parking_lot::{Mutex, RwLock};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
@@ -24,8 +24,12 @@ const FRAME_BYTES: i64 = 4096 + 24;
 const FEW: i64 = 256;
 /// The pause between two passes beside the writer.
 const PAUSE: Duration = Duration::from_millis(10);
-/// The pause after a restart that readers prevented.
-const RETRY: Duration = Duration::from_millis(50);
+/// How long a restart waits for readers that are still on old pages: many times what a read takes.
+const PATIENCE: Duration = Duration::from_millis(50);
+/// The pause after a restart that readers prevented; it doubles up to a second, so that one who
+/// stays (a backup) does not stall the writer all the time.
+const RETRY: Duration = Duration::from_millis(10);
+const LONGEST_RETRY: Duration = Duration::from_secs(1);
 
 #[derive(QueryableByName, Debug, Clone, Copy)]
 struct Progress {
@@ -41,6 +45,14 @@ fn checkpoint(conn: &mut SqliteConnection, mode: &str) -> QueryResult<Progress> 
     diesel::sql_query(format!("PRAGMA wal_checkpoint({mode})")).get_result(conn)
 }
 
+/// Whether the WAL starts again. Readers outside this process are waited for as long as ours.
+fn restart_now(conn: &mut SqliteConnection) -> QueryResult<bool> {
+    conn.batch_execute("PRAGMA busy_timeout = 50;")?;
+    let done = checkpoint(conn, "RESTART");
+    conn.batch_execute("PRAGMA busy_timeout = 2000;")?;
+    Ok(done?.busy == 0)
+}
+
 /// Empties the WAL; only when nobody else is there.
 pub(crate) fn truncate(db: &mut Db) -> QueryResult<()> {
     match db {
@@ -48,14 +60,21 @@ pub(crate) fn truncate(db: &mut Db) -> QueryResult<()> {
     }
 }
 
+/// Shared by whoever reads, for as long as a read lasts; a restart holds it alone. `SQLite`'s own
+/// waiting starves here: a reader that comes back soon takes the very slot that the restart waits
+/// for, and the WAL would grow as long as readers are busy.
+pub(crate) type Snapshots = Arc<RwLock<()>>;
+
 /// The writer's side.
 pub(crate) struct Checkpoints {
     limit: i64,
     /// Held by whoever runs a checkpoint: two at once only wait for each other.
     gate: Arc<Mutex<()>>,
+    snapshots: Snapshots,
     nudge: Option<Sender<()>>,
     thread: Option<JoinHandle<()>>,
     not_before: Instant,
+    pause: Duration,
 }
 
 impl Checkpoints {
@@ -79,10 +98,17 @@ impl Checkpoints {
         Ok(Self {
             limit: i64::try_from(config.wal_limit_bytes).unwrap_or(i64::MAX),
             gate,
+            snapshots: Snapshots::default(),
             nudge: Some(nudge),
             thread: Some(thread),
             not_before: Instant::now(),
+            pause: RETRY,
         })
+    }
+
+    /// What readers of the same database share.
+    pub(crate) fn snapshots(&self) -> Snapshots {
+        Arc::clone(&self.snapshots)
     }
 
     /// Ends the thread and waits for it.
@@ -139,27 +165,37 @@ impl Checkpoints {
         if held.is_none() {
             return Ok(());
         }
-        conn.batch_execute("PRAGMA busy_timeout = 20;")?;
-        let done = checkpoint(conn, "RESTART");
-        conn.batch_execute("PRAGMA busy_timeout = 2000;")?;
+        let snapshots = Arc::clone(&self.snapshots);
+        let alone = snapshots.try_write_for(PATIENCE);
+        let done = match &alone {
+            Some(_) => restart_now(conn),
+            None => Ok(false),
+        };
+        drop(alone);
         add(
             &meters.checkpoint_stall_us,
             start.elapsed().as_micros() as u64,
         );
         add(&meters.checkpoints, 1);
         match done {
-            Ok(progress) if progress.busy == 0 => {
+            Ok(true) => {
                 add(&meters.wal_restarts, 1);
                 meters.wal_bytes.store(0, Ordering::Relaxed);
+                self.pause = RETRY;
             }
             // A reader holds an old snapshot; it ends within a second.
-            Ok(_) => self.not_before = Instant::now() + RETRY,
+            Ok(false) => self.put_off(),
             Err(error) => {
-                self.not_before = Instant::now() + RETRY;
+                self.put_off();
                 return Err(error);
             }
         }
         Ok(())
+    }
+
+    fn put_off(&mut self) {
+        self.not_before = Instant::now() + self.pause;
+        self.pause = (self.pause * 2).min(LONGEST_RETRY);
     }
 }
 

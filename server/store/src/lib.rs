@@ -29,6 +29,7 @@ pub mod message;
 pub mod migrate;
 pub mod position;
 pub mod read_mark;
+pub mod send;
 pub mod server_state;
 pub mod snowflake;
 pub mod user;

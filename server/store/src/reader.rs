@@ -1,6 +1,7 @@
 //! Reading: a few threads, each with a connection of a pool that cannot write, behind one
 //! bounded queue. This is the one place where somebody else's blocking closure may run.
 
+use crate::checkpoint::Snapshots;
 use crate::clock::Clock;
 use crate::config::StoreConfig;
 use crate::conn::{Conn, Db};
@@ -61,7 +62,11 @@ pub(crate) struct Readers {
 
 impl Readers {
     /// Opens the connections and starts the threads.
-    pub(crate) fn start(config: &StoreConfig, clock: &Arc<dyn Clock>) -> Result<Self, OpenError> {
+    pub(crate) fn start(
+        config: &StoreConfig,
+        clock: &Arc<dyn Clock>,
+        snapshots: &Snapshots,
+    ) -> Result<Self, OpenError> {
         let said = |text: String| OpenError::from_text(&config.path, &text);
         let path = config
             .path
@@ -80,11 +85,11 @@ impl Readers {
         let (queue, jobs) = bounded(QUEUE);
         let mut threads = Vec::new();
         for number in 0..config.readers.max(1) {
-            let (pool, jobs) = (pool.clone(), jobs.clone());
+            let (pool, jobs, snapshots) = (pool.clone(), jobs.clone(), Arc::clone(snapshots));
             let thread = std::thread::Builder::new().name(format!("reader-{number}"));
             threads.push(
                 thread
-                    .spawn(move || serve(&pool, &jobs))
+                    .spawn(move || serve(&pool, &jobs, &snapshots))
                     .map_err(|error| said(error.to_string()))?,
             );
         }
@@ -122,10 +127,13 @@ impl Readers {
     }
 }
 
-fn serve(pool: &Pool<ReadOnly>, jobs: &Receiver<Box<dyn Call>>) {
+fn serve(pool: &Pool<ReadOnly>, jobs: &Receiver<Box<dyn Call>>, snapshots: &Snapshots) {
     while let Ok(mut call) = jobs.recv() {
         let done = match pool.get() {
-            Ok(mut conn) => read(&mut conn, call.as_mut()),
+            Ok(mut conn) => {
+                let _shared = snapshots.read();
+                read(&mut conn, call.as_mut())
+            }
             Err(error) => {
                 tracing::error!(%error, "no connection to read with");
                 Err(StoreError::Unavailable)

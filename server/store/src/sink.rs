@@ -17,7 +17,8 @@ pub trait CommitSink: Send + Sync + 'static {
     /// Takes the outcomes of one batch, in order: after COMMIT, or all refused when it failed.
     fn publish(&self, permit: BatchPermit, outcomes: Vec<Outcome>);
 
-    /// A batch of `jobs` took so long, from BEGIN to the end of COMMIT. For a histogram.
+    /// A batch of `jobs` took so long, from BEGIN to the end of COMMIT without the wait for its
+    /// permit. For a histogram.
     fn observe_commit(&self, jobs: usize, took: Duration) {
         let _ = (jobs, took);
     }

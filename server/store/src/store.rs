@@ -45,6 +45,7 @@ impl Store {
         let conn = open::open_writer(&config)?;
         let meters = Arc::new(Meters::default());
         let checkpoints = Checkpoints::start(&config, Arc::clone(&meters))?;
+        let snapshots = checkpoints.snapshots();
         let path = config.path.clone();
         let mut writer = Writer::new(
             config.clone(),
@@ -54,7 +55,7 @@ impl Store {
             conn,
             checkpoints,
         )?;
-        let readers = Readers::start(&config, &clock)?;
+        let readers = Readers::start(&config, &clock, &snapshots)?;
         let (queue, jobs) = bounded(limits::WRITER_QUEUE);
         let thread = std::thread::Builder::new()
             .name("writer".into())

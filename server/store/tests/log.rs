@@ -10,7 +10,8 @@
 mod common;
 
 use am_store::{
-    AppendError, ConversationKey, ListQuery, Principal, conversation, message, read_mark, verify,
+    AppendError, ConversationKey, ListQuery, Principal, conversation, message, read_mark, send,
+    verify,
 };
 use common::{Db, named, text};
 use proptest::prelude::*;
@@ -203,6 +204,31 @@ fn the_hot_queries_use_their_indexes() {
             "{query}"
         );
     }
+}
+
+#[test]
+fn names_of_sends_are_forgotten_after_the_window() {
+    let db = Db::new();
+    let (user, agent, here) = db.pair();
+    for n in 0..20 {
+        db.send(here, named(user, &format!("u{n}"), "x")).unwrap();
+        db.clock.advance_micros(1000);
+        db.send(here, named(agent, &format!("a{n}"), "x")).unwrap();
+    }
+    let limit = common::NEW_YEAR.plus_micros(10_000);
+    let (mut cursor, mut removed, mut pieces) = (send::SweepCursor::default(), 0, 0);
+    loop {
+        let from = cursor.clone();
+        let (some, next) = db.write(move |c| send::sweep(c, limit, &from, 7)).unwrap();
+        (removed, pieces) = (removed + some, pieces + 1);
+        let Some(next) = next else { break };
+        cursor = next;
+    }
+    // u0..u9 and a0..a8 were sent before the limit; 40 names are six pieces of seven.
+    assert_eq!((removed, pieces), (19, 6));
+    assert!(!db.send(here, named(user, "u0", "y")).unwrap().replayed);
+    assert!(db.send(here, named(user, "u19", "x")).unwrap().replayed);
+    assert!(db.send(here, named(agent, "a9", "x")).unwrap().replayed);
 }
 
 proptest! {

@@ -11,6 +11,7 @@ use serde_json::value::RawValue;
 const DELETED: &str = "[deleted]";
 
 #[derive(Serialize)]
+#[expect(clippy::struct_field_names, reason = "the wire's names")]
 struct Message<'a> {
     #[serde(rename = "type")]
     kind: &'static str,
@@ -126,7 +127,7 @@ pub(super) fn entry(entry: &Entry, variant: Variant) -> Frames {
             frames.push(frame(&flat("chat")));
         }
         Variant::UserPlain | Variant::Android if from_agent => {
-            frames.push(frame(&flat("agent_message")))
+            frames.push(frame(&flat("agent_message")));
         }
         _ => {}
     }

@@ -15,7 +15,7 @@ use zeroize::Zeroizing;
 
 /// What a registration or sign-in may carry.
 #[derive(Deserialize)]
-pub struct Account {
+pub(super) struct Account {
     #[serde(default)]
     username: Option<String>,
     #[serde(default)]
@@ -27,7 +27,7 @@ pub struct Account {
 }
 
 /// `POST /auth/register`, `POST /auth/user`
-pub async fn register(
+pub(super) async fn register(
     node: Data<Node>,
     address: ClientAddress,
     request: HttpRequest,
@@ -49,7 +49,7 @@ pub async fn register(
 }
 
 /// `POST /auth/login`
-pub async fn log_in(
+pub(super) async fn log_in(
     node: Data<Node>,
     address: ClientAddress,
     Body(body): Body<Account>,
@@ -61,7 +61,7 @@ pub async fn log_in(
 }
 
 /// `POST /auth/logout`: ends the login, its token and its sockets.
-pub async fn log_out(node: Data<Node>, caller: Caller) -> Result<HttpResponse, ApiError> {
+pub(super) async fn log_out(node: Data<Node>, caller: Caller) -> Result<HttpResponse, ApiError> {
     let Caller::User(user) = caller else {
         return Err(ApiError::new(ErrorCode::Unauthorized));
     };

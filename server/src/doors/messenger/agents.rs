@@ -17,7 +17,7 @@ use store::AgentFields;
 
 /// What `/auth/agent` may carry.
 #[derive(Deserialize)]
-pub struct Registration {
+pub(super) struct Registration {
     #[serde(default)]
     agent_id: Option<String>,
     #[serde(default)]
@@ -33,7 +33,7 @@ pub struct Registration {
 }
 
 /// Checks what an agent says of itself.
-pub fn fields(
+pub(super) fn fields(
     name: Option<String>,
     model: Option<String>,
     personality: Option<String>,
@@ -62,7 +62,7 @@ pub fn fields(
 }
 
 /// `POST /auth/agent`
-pub async fn register(
+pub(super) async fn register(
     node: Data<Node>,
     address: ClientAddress,
     request: HttpRequest,
@@ -104,7 +104,7 @@ pub async fn register(
 }
 
 /// `GET /agents`
-pub async fn list(node: Data<Node>, request: HttpRequest) -> Result<HttpResponse, ApiError> {
+pub(super) async fn list(node: Data<Node>, request: HttpRequest) -> Result<HttpResponse, ApiError> {
     if !node.config.agents.public {
         Caller::from_request(&request, &mut Payload::None).await?;
     }

@@ -15,7 +15,7 @@ use store::{DeviceKey, Principal};
 
 /// An identified caller.
 #[derive(Debug, Clone)]
-pub enum Caller {
+pub(super) enum Caller {
     /// A person.
     User(UserIdentity),
     /// An agent.
@@ -24,7 +24,7 @@ pub enum Caller {
 
 impl Caller {
     /// The principal.
-    pub const fn principal(&self) -> Principal {
+    pub(super) const fn principal(&self) -> Principal {
         match self {
             Self::User(user) => Principal::user(user.key),
             Self::Agent(agent) => Principal::agent(agent.key),
@@ -32,7 +32,7 @@ impl Caller {
     }
 
     /// The device whose position its calls move.
-    pub async fn device(&self, node: &Node) -> Result<DeviceKey, ApiError> {
+    pub(super) async fn device(&self, node: &Node) -> Result<DeviceKey, ApiError> {
         let name = match self {
             Self::User(user) => login_device(&user.sid),
             Self::Agent(_) => ops::device::OF_AGENT.to_owned(),
@@ -42,12 +42,12 @@ impl Caller {
 }
 
 /// The name of the device of a login that names none.
-pub fn login_device(sid: &str) -> String {
+pub(super) fn login_device(sid: &str) -> String {
     format!("login:{sid}")
 }
 
 /// A header as text.
-pub fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+pub(super) fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     headers
         .get(name)
         .and_then(|value| value.to_str().ok())
@@ -55,7 +55,7 @@ pub fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
 }
 
 /// The token of `Authorization`, with or without `Bearer `.
-pub fn bearer(headers: &HeaderMap) -> Option<&str> {
+pub(super) fn bearer(headers: &HeaderMap) -> Option<&str> {
     let value = header(headers, "authorization")?;
     match value.get(..7) {
         Some(scheme) if scheme.eq_ignore_ascii_case("bearer ") => value.get(7..).map(str::trim),

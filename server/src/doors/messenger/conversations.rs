@@ -23,7 +23,7 @@ const PAGE_MOST: usize = 500;
 
 /// What opening a conversation may carry.
 #[derive(Deserialize)]
-pub struct Open {
+pub(super) struct Open {
     #[serde(default)]
     agent_id: Option<String>,
     #[serde(default)]
@@ -35,7 +35,7 @@ pub struct Open {
 }
 
 /// `POST /conversations`, `POST /conversations/create`
-pub async fn open(
+pub(super) async fn open(
     node: Data<Node>,
     caller: Caller,
     Body(body): Body<Open>,
@@ -93,7 +93,7 @@ fn opened(direct: &Direct) -> serde_json::Value {
 
 /// What listing may carry.
 #[derive(Deserialize)]
-pub struct List {
+pub(super) struct List {
     #[serde(default)]
     limit: Option<usize>,
     #[serde(default)]
@@ -101,7 +101,7 @@ pub struct List {
 }
 
 /// `GET /conversations`, `GET /conversations/list`; with `wait`, only those with something new.
-pub async fn list(
+pub(super) async fn list(
     node: Data<Node>,
     caller: Caller,
     Params(query): Params<List>,
@@ -142,7 +142,7 @@ fn views(caller: &Caller, items: &[ListItem]) -> Vec<serde_json::Value> {
 }
 
 /// `GET /conversations/{id}`
-pub async fn get(
+pub(super) async fn get(
     node: Data<Node>,
     caller: Caller,
     id: Path<String>,
@@ -164,6 +164,6 @@ pub async fn get(
 }
 
 /// An id that is not well-formed names nothing that exists.
-pub fn conversation_id(text: String) -> Result<ConversationId, ApiError> {
+pub(super) fn conversation_id(text: String) -> Result<ConversationId, ApiError> {
     ConversationId::parse(text).map_err(|_| ApiError::new(ErrorCode::ConversationNotFound))
 }

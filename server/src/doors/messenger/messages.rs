@@ -20,7 +20,7 @@ use store::NewEntry;
 
 /// What sending may carry.
 #[derive(Deserialize)]
-pub struct NewMessage {
+pub(super) struct NewMessage {
     #[serde(default)]
     content: Option<String>,
     #[serde(default)]
@@ -32,7 +32,7 @@ pub struct NewMessage {
 }
 
 /// `POST /conversations/{id}/messages`
-pub async fn send(
+pub(super) async fn send(
     node: Data<Node>,
     caller: Caller,
     request: HttpRequest,
@@ -87,7 +87,7 @@ pub async fn send(
 
 /// Which part of the history.
 #[derive(Deserialize)]
-pub struct Query {
+pub(super) struct Query {
     #[serde(default)]
     conversation_id: Option<String>,
     #[serde(default)]
@@ -103,7 +103,7 @@ pub struct Query {
 }
 
 /// `GET /conversations/{id}/messages`
-pub async fn history(
+pub(super) async fn history(
     node: Data<Node>,
     caller: Caller,
     id: Path<String>,
@@ -113,7 +113,7 @@ pub async fn history(
 }
 
 /// `GET /conversations/messages?conversation_id=`
-pub async fn history_by_query(
+pub(super) async fn history_by_query(
     node: Data<Node>,
     caller: Caller,
     Params(query): Params<Query>,

@@ -12,7 +12,7 @@ use protocol::{ErrorCode, limits};
 use serde_json::json;
 
 /// `GET /api/server`
-pub async fn get(
+pub(super) async fn get(
     node: Data<Node>,
     address: ClientAddress,
     request: HttpRequest,

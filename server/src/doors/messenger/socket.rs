@@ -43,7 +43,7 @@ pub struct Worker {
 
 /// What a connect may carry in its query; never logged.
 #[derive(Deserialize)]
-pub struct Query {
+pub(super) struct Query {
     #[serde(default)]
     token: Option<String>,
     #[serde(default)]
@@ -106,6 +106,16 @@ impl Asked {
 fn known(word: &str) -> Option<&'static str> {
     ["v1", "v2"].into_iter().find(|version| *version == word)
 }
+
+/// How a socket wants its frames.
+#[derive(Debug, Clone, Copy)]
+struct Way {
+    variant: Variant,
+    cursor_aware: bool,
+}
+
+/// Both sides of an upgraded socket.
+type Opened = (Socket, AggregatedMessageStream);
 
 /// Everything about one handshake.
 struct Handshake {
@@ -180,16 +190,19 @@ impl Handshake {
         Ok((response, socket, messages))
     }
 
+    /// `device`: its name, and what the client called it.
     async fn start(
         self,
         who: Who,
         party: Party,
         device: (String, Option<DeviceId>),
-        variant: Variant,
-        cursor_aware: bool,
-        socket: Socket,
-        messages: AggregatedMessageStream,
+        way: Way,
+        (socket, messages): Opened,
     ) -> Result<(), ApiError> {
+        let Way {
+            variant,
+            cursor_aware,
+        } = way;
         let principal = who.principal();
         let key = ops::device::open(&self.node, principal, &device.0).await?;
         let kind = party.kind;
@@ -256,7 +269,7 @@ const fn own_entries(variant: Variant) -> OwnEntries {
 }
 
 /// `GET /client/connect`
-pub async fn client(
+pub(super) async fn client(
     node: Data<Node>,
     worker: Data<Worker>,
     address: ClientAddress,
@@ -277,23 +290,17 @@ pub async fn client(
     let from_header = bearer(handshake.request.headers()).map(str::to_owned);
     let by_header = from_header.is_some();
     let variant = user_variant(&handshake.asked, device_id.is_some(), by_header);
-    let cursor_aware = query.ack || variant.is_v2();
+    let way = Way {
+        variant,
+        cursor_aware: query.ack || variant.is_v2(),
+    };
     let token = from_header
         .or_else(|| query.token.clone())
         .or_else(|| handshake.asked.token.clone());
     if let Some(token) = token.filter(|token| !token.is_empty()) {
         let user = handshake.node.auth.user(&token).await?;
         let (response, socket, messages) = handshake.upgrade(payload)?;
-        start_user(
-            handshake,
-            user,
-            device_id,
-            variant,
-            cursor_aware,
-            socket,
-            messages,
-        )
-        .await?;
+        start_user(handshake, user, device_id, way, (socket, messages)).await?;
         return Ok(response);
     }
     if query.auth.as_deref() != Some("frame") {
@@ -303,14 +310,7 @@ pub async fn client(
         ));
     }
     let (response, socket, messages) = handshake.upgrade(payload)?;
-    actix_web::rt::spawn(first_frame(
-        handshake,
-        device_id,
-        variant,
-        cursor_aware,
-        socket,
-        messages,
-    ));
+    actix_web::rt::spawn(first_frame(handshake, device_id, way, socket, messages));
     Ok(response)
 }
 
@@ -318,10 +318,8 @@ async fn start_user(
     handshake: Handshake,
     user: UserIdentity,
     device_id: Option<DeviceId>,
-    variant: Variant,
-    cursor_aware: bool,
-    socket: Socket,
-    messages: AggregatedMessageStream,
+    way: Way,
+    opened: Opened,
 ) -> Result<(), ApiError> {
     let name = device_id
         .as_ref()
@@ -333,15 +331,7 @@ async fn start_user(
         expires_at: user.expires_at,
     };
     handshake
-        .start(
-            who,
-            party,
-            (name, device_id),
-            variant,
-            cursor_aware,
-            socket,
-            messages,
-        )
+        .start(who, party, (name, device_id), way, opened)
         .await
 }
 
@@ -349,8 +339,7 @@ async fn start_user(
 async fn first_frame(
     handshake: Handshake,
     device_id: Option<DeviceId>,
-    variant: Variant,
-    cursor_aware: bool,
+    way: Way,
     socket: Socket,
     mut messages: AggregatedMessageStream,
 ) {
@@ -370,16 +359,8 @@ async fn first_frame(
     };
     let code = match user {
         Ok(user) => {
-            let started = start_user(
-                handshake,
-                user,
-                device_id,
-                variant,
-                cursor_aware,
-                socket.clone(),
-                messages,
-            )
-            .await;
+            let started =
+                start_user(handshake, user, device_id, way, (socket.clone(), messages)).await;
             if started.is_ok() {
                 return;
             }
@@ -406,7 +387,7 @@ fn user_variant(asked: &Asked, named_device: bool, by_header: bool) -> Variant {
 }
 
 /// `GET /agent/connect`
-pub async fn agent(
+pub(super) async fn agent(
     node: Data<Node>,
     worker: Data<Worker>,
     address: ClientAddress,
@@ -422,7 +403,10 @@ pub async fn agent(
         Some(_) => Variant::AgentV1,
         None => Variant::AgentPlain,
     };
-    let cursor_aware = query.ack || variant.is_v2();
+    let way = Way {
+        variant,
+        cursor_aware: query.ack || variant.is_v2(),
+    };
     let fields = fields(query.name, query.model, query.personality, query.specialty)?;
     let identity = handshake
         .node
@@ -438,7 +422,7 @@ pub async fn agent(
     };
     let device = (ops::device::OF_AGENT.to_owned(), None);
     handshake
-        .start(who, party, device, variant, cursor_aware, socket, messages)
+        .start(who, party, device, way, (socket, messages))
         .await?;
     Ok(response)
 }

@@ -13,7 +13,7 @@ fn sender_type(kind: PrincipalKind) -> &'static str {
 }
 
 /// A message.
-pub fn message(entry: &Entry) -> Value {
+pub(super) fn message(entry: &Entry) -> Value {
     let deleted = entry.deleted_at.is_some();
     let kind = match entry.kind {
         EntryKind::Message | EntryKind::Gap => "message",
@@ -56,7 +56,7 @@ pub fn message(entry: &Entry) -> Value {
 }
 
 /// A conversation in the caller's list. `me` is the caller's public id and kind.
-pub fn item(item: &ListItem, me: (&str, PrincipalKind)) -> Value {
+pub(super) fn item(item: &ListItem, me: (&str, PrincipalKind)) -> Value {
     let other = &*item.other.id;
     let (user, agent) = if me.1 == PrincipalKind::User {
         (me.0, other)

@@ -19,7 +19,7 @@ pub(crate) const EVERY: Duration = Duration::from_secs(1);
 /// Keys of one batch: as many as a batch can make dirty, so that the rest never grows.
 const AT_ONCE: usize = protocol::limits::WRITER_BATCH;
 /// How far before the newest message a crash may have lost the state.
-const LOOK_BACK_US: i64 = 10_000_000;
+const LOOK_BACK_US: i64 = 5_000_000;
 
 type Reader = (ConversationKey, Principal);
 

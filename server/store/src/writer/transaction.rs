@@ -100,13 +100,16 @@ impl Writer {
             }
         };
         let mut permit = None;
+        let mut waited = Duration::ZERO;
         let start = Instant::now();
         let done = opened
             .map_err(|error| Dead(error.to_string()))
             .and_then(|mut conn| {
                 self.fill_transaction(&mut conn, &mut batch)?;
                 if !batch.appends.is_empty() {
+                    let asked = Instant::now();
                     permit = Some(self.sink.reserve());
+                    waited = asked.elapsed();
                 }
                 with_manager(&mut conn.db, AnsiTransactionManager::commit_transaction)?;
                 Ok(conn)
@@ -114,7 +117,7 @@ impl Writer {
         let committed = match done {
             Ok(conn) => {
                 self.conn = Some(conn);
-                self.adopt(&batch, start.elapsed());
+                self.adopt(&batch, start.elapsed().saturating_sub(waited));
                 Ok(())
             }
             Err(Dead(text)) => {
