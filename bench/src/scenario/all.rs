@@ -134,6 +134,7 @@ fn stall(args: &Args, dialect: Dialect) -> stall::Args {
         rate: 5_000,
         big,
         dialect,
+        receive_buffer: None,
     }
 }
 

@@ -14,10 +14,6 @@ use std::time::{Duration, Instant};
 
 /// Longest wait for what has not come, after the last was sent.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// Kernel buffer of the reader that stops, bytes. Small, so that the server feels it soon; but
-/// several segments of the loopback (64 KiB each), or the kernel may not tell the sender that
-/// there is room again before its next probe, many seconds later.
-const STALLED_BUFFER: u32 = 256 * 1024;
 /// Time from the first message to the stop.
 const BEFORE: Duration = Duration::from_secs(1);
 
@@ -39,6 +35,11 @@ pub struct Args {
     /// The wire.
     #[arg(long, value_enum, default_value_t = Dialect::V1)]
     pub dialect: Dialect,
+    /// Kernel receive buffer of the reader that stops, bytes; default: as the kernel chooses. A
+    /// small one may make it drop segments while nobody reads, and then the sender's backed-off
+    /// timer, not the server, decides when data flows again.
+    #[arg(long)]
+    pub receive_buffer: Option<u32>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,6 +56,7 @@ struct Plan {
     /// Messages a second; `None`: as fast as acks allow.
     rate: Option<u64>,
     messages: u64,
+    receive_buffer: Option<u32>,
     load: Load,
 }
 
@@ -77,7 +79,12 @@ struct Part {
 
 /// Runs it.
 pub async fn run(source: &Source, args: &Args) -> anyhow::Result<Report> {
-    let (stall, dialect) = (Duration::from_secs(args.stall), args.dialect);
+    let Args {
+        dialect,
+        receive_buffer,
+        ..
+    } = *args;
+    let stall = Duration::from_secs(args.stall);
     let messages = args.rate * (args.stall + 3);
     let load = Load::plain(dialect, 128);
     let plan = Plan {
@@ -85,6 +92,7 @@ pub async fn run(source: &Source, args: &Args) -> anyhow::Result<Report> {
         stall,
         rate: Some(args.rate),
         messages,
+        receive_buffer,
         load,
     };
     let mut report = Report::new(format!(
@@ -143,13 +151,19 @@ fn tell(report: &mut Report, name: &str, part: &Part, without_ms: f64) {
 }
 
 async fn memory(source: &Source, args: &Args, report: &mut Report) -> anyhow::Result<()> {
-    let (stall, dialect) = (Duration::from_secs(args.stall), args.dialect);
+    let Args {
+        dialect,
+        receive_buffer,
+        ..
+    } = *args;
+    let stall = Duration::from_secs(args.stall);
     let load = Load::plain(dialect, 16 * 1024);
     let plan = Plan {
         readers: args.readers,
         stall,
         rate: None,
         messages: args.big,
+        receive_buffer,
         load,
     };
     let never = part(source, &plan, Stall::Never).await?;
@@ -193,7 +207,7 @@ async fn part(source: &Source, plan: &Plan, how: Stall) -> anyhow::Result<Part> 
         .borrow_mut()
         .measure(from_ns, from_ns + ns(plan.stall));
     let mut lone = apart.user(&cast, 0, "reader0", plan.load, Habit::Listen);
-    lone.dial.receive_buffer = Some(STALLED_BUFFER);
+    lone.dial.receive_buffer = plan.receive_buffer;
     let mut members: Vec<Member> = (1..plan.readers)
         .map(|device| {
             stage.user(
