@@ -2,6 +2,8 @@
 //! test fails when a frame drifts, and when a file is missing or left over. `GOLDEN=write` in the
 //! environment writes them anew, for a change that is meant.
 
+#![expect(clippy::expect_used, reason = "tests fail by panicking")]
+
 use am_protocol::event::{Change, Connected, Refusal, Sent};
 use am_protocol::messenger::{Variant, decode, encode, encode_android_echo};
 use am_protocol::{
@@ -77,6 +79,7 @@ fn entries() -> Vec<(&'static str, Event)> {
     ]
 }
 
+#[expect(clippy::too_many_lines, reason = "a table of every event")]
 fn notices() -> Vec<(&'static str, Event)> {
     let agent = || Party::new(PrincipalKind::Agent, "bot");
     let user = || Party::new(PrincipalKind::User, "user_ann");
@@ -211,7 +214,12 @@ fn wanted() -> BTreeMap<PathBuf, String> {
 }
 
 fn lines(frames: &[bytestring::ByteString]) -> String {
-    frames.iter().map(|frame| format!("{frame}\n")).collect()
+    let mut text = String::new();
+    for frame in frames {
+        text.push_str(frame);
+        text.push('\n');
+    }
+    text
 }
 
 fn folder() -> PathBuf {

@@ -9,6 +9,8 @@ mod panic;
 mod process;
 
 pub use families::FrameKind;
+#[cfg(test)]
+pub(crate) use panic::HOOK;
 pub use panic::install_panic_hook;
 pub use process::Memory;
 

@@ -1,5 +1,7 @@
 //! The promises that hold at every door, each with a test that fails when it is broken.
 
+#![expect(clippy::expect_used, reason = "tests fail by panicking")]
+
 use harness::{Http, Options, PATIENCE, Socket, TestServer};
 use serde_json::json;
 use std::collections::HashMap;
@@ -7,6 +9,11 @@ use std::io::{BufRead, BufReader};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+
+/// Sockets of one user that all send before they read.
+const SENDERS: usize = 6;
+/// Sends of each.
+const EACH: usize = 1500;
 
 /// The real binary as a process of its own.
 struct Process {
@@ -299,8 +306,6 @@ async fn a_batch_larger_than_every_queue_is_acknowledged_whole() {
     let mut agent = Socket::agent(&server, "bot", Some("v2")).await;
     agent.send(json!({ "type": "resume" })).await;
     let conversation = http.open(&token, "bot").await;
-    const SENDERS: usize = 6;
-    const EACH: usize = 1500;
     let mut writing = Vec::new();
     for sender in 0..SENDERS {
         let mut ann = Socket::user(

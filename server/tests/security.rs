@@ -339,4 +339,13 @@ async fn every_answer_carries_the_security_headers_and_no_inside_text() {
         404,
         "not on the public port"
     );
+    let public = TestServer::with(Options::with_flags(&["--metrics-public"]));
+    assert_eq!(
+        public
+            .http()
+            .send(public.http().get("/metrics"))
+            .await
+            .status,
+        200
+    );
 }

@@ -76,6 +76,7 @@ fn public(
             .map_or(1, |cores| cores.get().saturating_sub(1).max(1)),
         workers => workers,
     };
+    let metrics_public = node.config.server.metrics_public;
     let (hubs, metrics) = (Arc::clone(&node.hubs), Arc::clone(&node.metrics));
     let server = HttpServer::new(move || {
         let slots = Slots::default();
@@ -86,6 +87,7 @@ fn public(
             .app_data(Data::new(probes.clone()))
             .app_data(Data::new(Worker { index, slots }))
             .configure(health::routes)
+            .configure(|config| public_metrics(config, metrics_public))
             .configure(messenger::routes)
             .default_service(web::to(nothing_here))
             .wrap(from_fn(edge))
@@ -128,6 +130,12 @@ fn administration(
     let handle = server.handle();
     actix_rt::spawn(server);
     Ok(handle)
+}
+
+fn public_metrics(config: &mut web::ServiceConfig, wanted: bool) {
+    if wanted {
+        config.service(web::resource("/metrics").route(health::get_or_head().to(admin::metrics)));
+    }
 }
 
 async fn nothing_here(request_id: RequestId) -> HttpResponse {

@@ -20,6 +20,16 @@ pub struct ServerSettings {
     /// Listener for metrics and administration; `off` for none. Never expose it.
     #[arg(long, env = "ADMIN_LISTEN", default_value = "127.0.0.1:9464")]
     pub admin_listen: String,
+    /// Serve /metrics on the public port too.
+    #[arg(
+        long = "metrics-public",
+        env = "METRICS_PUBLIC",
+        default_value_t = false,
+        action = clap::ArgAction::Set,
+        num_args = 0..=1,
+        default_missing_value = "true"
+    )]
+    pub metrics_public: bool,
     /// Addresses of reverse proxies whose forwarding headers are believed, as a comma list of
     /// CIDRs. Loopback always is.
     #[arg(long, env = "TRUSTED_PROXIES", default_value = "", value_parser = proxies)]

@@ -22,7 +22,7 @@ use store::{
 };
 
 /// A conversation without traffic for this long leaves memory.
-const RETIRE_AFTER: Duration = Duration::from_secs(300);
+pub(super) const RETIRE_AFTER: Duration = Duration::from_secs(300);
 const RETIRE_CHECK: Duration = Duration::from_secs(60);
 /// How often a conversation that could not be loaded is tried again, and how far apart.
 const LOAD_TRIES: u32 = 5;
@@ -70,7 +70,7 @@ pub struct Conversation {
     registry: Addr<Registry>,
     state: State,
     pending: VecDeque<Pending>,
-    last_traffic: Instant,
+    pub(super) last_traffic: Instant,
 }
 
 impl Conversation {
@@ -270,7 +270,7 @@ impl Conversation {
     }
 
     /// Step one: close the gate while nobody is inside. Step two: leave the directory and stop.
-    fn retire_if_quiet(&self, ctx: &mut Context<Self>) {
+    pub(super) fn retire_if_quiet(&self, ctx: &mut Context<Self>) {
         let quiet =
             self.last_traffic.elapsed() >= RETIRE_AFTER || matches!(self.state, State::Missing(_));
         if quiet && self.pending.is_empty() && self.gate.close_if_empty() {

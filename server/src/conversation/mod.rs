@@ -6,6 +6,8 @@ mod actor;
 mod fan_out;
 mod messages;
 mod outbox;
+#[cfg(test)]
+mod tests;
 
 pub use actor::{Conversation, Deps};
 pub use messages::{Committed, Origin, Submit};

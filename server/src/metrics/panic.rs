@@ -29,12 +29,17 @@ fn message(payload: &dyn Any) -> &str {
         .unwrap_or("")
 }
 
+/// The hook is the whole process's: tests that count panics take turns.
+#[cfg(test)]
+pub(crate) static HOOK: parking_lot::Mutex<()> = parking_lot::Mutex::new(());
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn a_panic_is_counted_and_its_message_is_readable() {
+        let _turn = HOOK.lock();
         let metrics = Arc::new(Metrics::new().unwrap());
         let before = std::panic::take_hook();
         install_panic_hook(Arc::clone(&metrics));

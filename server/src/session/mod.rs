@@ -10,6 +10,7 @@ mod commands;
 mod confirm;
 mod hub;
 mod inbound;
+mod lanes;
 mod messages;
 mod outbound;
 mod pump;

@@ -6,17 +6,19 @@
 //! reproduce them. The delivery lane may be full at any time: then the log is the buffer.
 
 use super::confirm::Confirm;
+use super::lanes::{Answer, EndState, Lane, State};
+pub(super) use super::lanes::{Depths, Next, Phase};
 use super::messages::{CommittedEntry, EntryDelivery};
 use super::wire::{Encoded, SharedFrames, Wire};
 use bytestring::ByteString;
-use domain::feed::{Feed, PageWanted, Verdict};
+use domain::feed::{Feed, Verdict};
 use domain::own::{Shown, shown};
 use protocol::event::{Refusal, Sent};
 use protocol::{CloseCode, Event, Position, limits};
 use slab::Slab;
 use std::cell::RefCell;
 use std::collections::VecDeque;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll};
 use std::time::Instant;
 use store::{ConversationKey, DeviceKey, Principal};
 use tokio::sync::Notify;
@@ -32,103 +34,11 @@ pub struct Viewer {
     pub wire: Wire,
 }
 
-/// How far a session has come in hearing of its conversations.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Phase {
-    /// A cursor-aware socket that has not resumed: deliveries are found by the snapshot later.
-    AwaitingResume,
-    /// Deliveries count, and pages wait until the snapshot says where to start.
-    Starting,
-    /// As it stays.
-    Running,
-}
-
-/// The next thing for the socket.
-pub enum Next {
-    /// Text frames, in order.
-    Frames(SharedFrames),
-    /// The answer to a send: when it is written, the send's place is free.
-    Answer {
-        /// Text frames, in order.
-        frames: SharedFrames,
-        /// The place, for acks and refusals of sends.
-        send: Option<usize>,
-    },
-    /// A ping with this payload.
-    Ping(ByteString),
-    /// The answer to the peer's ping.
-    Pong(Vec<u8>),
-    /// A page to read from the log while the lane drains.
-    Page(PageWanted<ConversationKey>),
-    /// Write the close frame and end.
-    Close(CloseCode),
-    /// The peer went, or said goodbye.
-    Gone,
-}
-
-/// What waits in lanes, for the gauges.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Depths {
-    /// Sessions that read from the log.
-    pub catching_up: i64,
-    /// Entries in delivery lanes.
-    pub deliveries: i64,
-    /// Their bytes.
-    pub delivery_bytes: i64,
-    /// Acks, errors and answers.
-    pub answers: i64,
-    /// Sends whose ack is not written yet.
-    pub in_flight: i64,
-}
-
-impl std::ops::AddAssign for Depths {
-    fn add_assign(&mut self, other: Self) {
-        self.catching_up += other.catching_up;
-        self.deliveries += other.deliveries;
-        self.delivery_bytes += other.delivery_bytes;
-        self.answers += other.answers;
-        self.in_flight += other.in_flight;
-    }
-}
-
-enum Lane {
-    Frames(SharedFrames),
-    Ping(u64),
-}
-
-struct Answer {
-    frames: SharedFrames,
-    send: Option<usize>,
-}
-
 /// The lanes and the feed of one socket.
 pub struct Outbound {
     viewer: Viewer,
     state: RefCell<State>,
     wake_pump: Notify,
-}
-
-struct State {
-    phase: Phase,
-    feed: Feed<ConversationKey>,
-    answers: VecDeque<Answer>,
-    /// Answers in the lane that no in-flight send accounts for.
-    loose_answers: usize,
-    deliveries: VecDeque<Lane>,
-    delivery_bytes: usize,
-    in_flight: Slab<Instant>,
-    confirm: Confirm,
-    pong: Option<Vec<u8>>,
-    keep_alive: bool,
-    page_in_flight: bool,
-    end: Option<EndState>,
-    reader: Option<Waker>,
-}
-
-#[derive(Clone, Copy)]
-enum EndState {
-    Close(CloseCode),
-    Gone,
 }
 
 impl Outbound {
@@ -468,47 +378,4 @@ impl Outbound {
             in_flight: state.in_flight.len() as i64,
         }
     }
-}
-
-impl State {
-    fn has_room(&self) -> bool {
-        self.deliveries.len() < limits::DELIVERY_ENTRIES
-            && self.delivery_bytes < limits::DELIVERY_BYTES
-    }
-
-    fn may_read(&self) -> bool {
-        self.in_flight.len() < limits::IN_FLIGHT_SENDS
-            && self.loose_answers < limits::PENDING_ANSWERS
-    }
-
-    fn push(&mut self, frames: SharedFrames) {
-        self.delivery_bytes += size_of_frames(&frames);
-        self.deliveries.push_back(Lane::Frames(frames));
-    }
-
-    fn pop(&mut self) -> Option<Next> {
-        match self.deliveries.pop_front()? {
-            Lane::Frames(frames) => {
-                self.delivery_bytes = self.delivery_bytes.saturating_sub(size_of_frames(&frames));
-                Some(Next::Frames(frames))
-            }
-            Lane::Ping(number) => Some(Next::Ping(number.to_string().into())),
-        }
-    }
-
-    /// A page is read while half the lane is free, one at a time.
-    fn next_page(&mut self) -> Option<PageWanted<ConversationKey>> {
-        let half_empty = self.deliveries.len() * 2 <= limits::DELIVERY_ENTRIES
-            && self.delivery_bytes * 2 <= limits::DELIVERY_BYTES;
-        if self.phase != Phase::Running || self.page_in_flight || !half_empty {
-            return None;
-        }
-        let page = self.feed.next_page()?;
-        self.page_in_flight = true;
-        Some(page)
-    }
-}
-
-fn size_of_frames(frames: &SharedFrames) -> usize {
-    frames.iter().map(|frame| frame.len()).sum()
 }
