@@ -252,3 +252,31 @@ async fn a_drain_closes_with_1012_and_everything_acknowledged_is_there_after_the
     assert_eq!(history.len(), 1);
     assert_eq!(history[0]["content"], "before");
 }
+
+#[actix_rt::test]
+async fn a_resume_sent_at_once_counts_and_nothing_below_it_is_replayed() {
+    let server = TestServer::start();
+    let http = server.http();
+    let (token, _) = http.register("ann").await;
+    http.register_agent("bot").await;
+    let conversation = http.open(&token, "bot").await;
+    for n in 1..=3 {
+        http.say_as_agent("bot", &conversation, &format!("m{n}"))
+            .await
+            .ok();
+    }
+    let mut positions = serde_json::Map::new();
+    positions.insert(conversation.clone(), json!({ "seq": 3 }));
+    let resume = json!({ "type": "resume", "data": { "positions": positions } });
+    for _ in 0..200 {
+        let mut ann = Socket::user(&server, &token, "&device_id=quick", Some("v2")).await;
+        ann.send(resume.clone()).await;
+        ann.expect("resumed").await;
+        let extra = ann.frames_until_heartbeat().await;
+        assert!(
+            extra.iter().all(|frame| frame["type"] != "message"),
+            "{extra:?}"
+        );
+        ann.drop_now();
+    }
+}

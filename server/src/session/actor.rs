@@ -30,6 +30,10 @@ pub struct Session {
     slots: Slots,
     /// Until the pump takes it.
     socket: Option<Socket>,
+    /// Whether it stands in the directory: only then may a snapshot be taken.
+    pub(super) attached: bool,
+    /// A `resume` that came before.
+    pub(super) early_resume: Option<resume::Positions>,
 }
 
 impl Session {
@@ -49,6 +53,8 @@ impl Session {
             routes: Routes::default(),
             slots,
             socket: Some(socket),
+            attached: false,
+            early_resume: None,
         }
     }
 
@@ -171,8 +177,11 @@ impl Handler<Attached> for Session {
     type Result = ();
 
     fn handle(&mut self, _: Attached, ctx: &mut Self::Context) {
+        self.attached = true;
         if self.outbound().phase() == Phase::Starting {
             resume::begin(self, None, ctx);
+        } else if let Some(positions) = self.early_resume.take() {
+            resume::begin(self, positions, ctx);
         }
     }
 }

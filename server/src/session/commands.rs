@@ -144,7 +144,9 @@ impl Session {
 
     /// Where nothing was replayed yet it starts; later resumes of a running session change nothing.
     fn on_resume(&mut self, positions: resume::Positions, ctx: &mut Context<Self>) {
-        if self.outbound().phase() == Phase::AwaitingResume {
+        if !self.attached {
+            self.early_resume.get_or_insert(positions);
+        } else if self.outbound().phase() == Phase::AwaitingResume {
             resume::begin(self, positions, ctx);
         }
     }

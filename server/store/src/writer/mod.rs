@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 
 /// Batches of at least so many jobs mean load: the next one waits for company. Tiny commits at
 /// 15,000 messages a second saturate the writer.
-const LOAD: usize = 8;
+const LOAD: usize = 12;
 /// The longest wait for company.
 const LINGER: Duration = Duration::from_micros(1500);
 /// How long the writer sleeps at a time while it lingers.
