@@ -63,6 +63,13 @@ impl Connection {
         }
     }
 
+    /// Says that nothing more will be written; what was written still arrives.
+    pub fn end_writing(&self) {
+        if let Err(error) = shutdown(&self.descriptor, Shutdown::Write) {
+            tracing::debug!(%error, "cannot end writing");
+        }
+    }
+
     /// Marks a request in hand, until the guard goes.
     pub fn hold(self: &Arc<Self>) -> Held {
         self.busy.fetch_add(1, Ordering::AcqRel);

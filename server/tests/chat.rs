@@ -93,24 +93,25 @@ async fn a_v2_device_resumes_at_its_own_map_exactly_once() {
 
 #[actix_rt::test]
 async fn an_ack_moves_the_position_that_a_later_resume_starts_from() {
+    const MESSAGES: usize = 40;
     let server = TestServer::start();
     let http = server.http();
     let (token, _) = http.register("ann").await;
     http.register_agent("bot").await;
     let conversation = http.open(&token, "bot").await;
-    let mut ann = Socket::user_v2(&server, &token, "laptop").await;
-    for n in 1..=5 {
-        http.say_as_agent("bot", &conversation, &format!("m{n}"))
-            .await
-            .ok();
+    let said: Vec<String> = (1..=MESSAGES).map(|n| format!("m{n}")).collect();
+    for text in &said {
+        http.say_as_agent("bot", &conversation, text).await.ok();
     }
-    ann.messages(5).await;
-    ann.send(json!({ "type": "ack", "data": { "conversation_id": conversation, "seq": 3 } }))
-        .await;
-    ann.frames_until_heartbeat().await;
-    ann.close().await;
-    let mut again = Socket::user_v2(&server, &token, "laptop").await;
-    assert_eq!(again.messages(2).await, ["m4", "m5"]);
+    // The goodbye right behind the ack takes nothing from it.
+    for seq in 1..MESSAGES {
+        let mut ann = Socket::user_v2(&server, &token, "laptop").await;
+        let left = MESSAGES - seq + 1;
+        assert_eq!(ann.messages(left).await, said[seq - 1..]);
+        ann.send(json!({ "type": "ack", "data": { "conversation_id": conversation, "seq": seq } }))
+            .await;
+        assert_eq!(ann.close().await, Some(1000), "a goodbye is answered");
+    }
 }
 
 #[actix_rt::test]

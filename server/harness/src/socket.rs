@@ -7,6 +7,8 @@ use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::handshake::client::Response;
 use tokio_tungstenite::tungstenite::http::HeaderValue;
+use tokio_tungstenite::tungstenite::protocol::CloseFrame;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::{Error, Message};
 use tokio_tungstenite::{WebSocketStream, client_async};
 
@@ -216,9 +218,20 @@ impl Socket {
         drop(self.stream);
     }
 
-    /// Says goodbye and waits until the server has let go.
-    pub async fn close(mut self) {
-        drop(self.stream.close(None).await);
-        while let Some(Ok(_)) = self.stream.next().await {}
+    /// Says goodbye with code 1000 and waits until the server has let go; gives the code it
+    /// answered with.
+    pub async fn close(mut self) -> Option<u16> {
+        let goodbye = CloseFrame {
+            code: CloseCode::Normal,
+            reason: "".into(),
+        };
+        drop(self.stream.close(Some(goodbye)).await);
+        let mut answered = None;
+        while let Some(Ok(message)) = self.stream.next().await {
+            if let Message::Close(frame) = message {
+                answered = frame.map(|frame| frame.code.into());
+            }
+        }
+        answered
     }
 }

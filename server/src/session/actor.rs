@@ -144,7 +144,12 @@ impl StreamHandler<Result<AggregatedMessage, ProtocolError>> for Session {
             },
             Ok(AggregatedMessage::Ping(payload)) => self.outbound().pong(&payload),
             Ok(AggregatedMessage::Pong(payload)) => self.on_pong(&payload),
-            Ok(AggregatedMessage::Close(_)) => self.outbound().peer_gone(),
+            Ok(AggregatedMessage::Close(reason)) => {
+                // A peer that comes back at once finds what it confirmed.
+                self.slot.save_positions();
+                self.outbound()
+                    .goodbye(reason.map(|reason| reason.code.into()));
+            }
             Err(error) => self.outbound().close(close_code_of(&error)),
         }
     }

@@ -106,6 +106,7 @@ fn take_in(outbound: &Outbound, key: ConversationKey, page: Page) {
     } = page;
     let start = outbound.with_feed(|feed| feed.starts_at(key, stored));
     let conversation = names.conversation();
+    outbound.learn(&conversation, key);
     let visible_from = entries.first_seq.max(joined_seq + 1);
     let expected = start.seq.max(joined_seq) + 1;
     if entries.first_seq > expected {

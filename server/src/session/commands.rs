@@ -11,7 +11,7 @@ use crate::ops;
 use actix::{AsyncContext, Context, WrapFuture};
 use bytestring::ByteString;
 use protocol::event::Refusal;
-use protocol::{CloseCode, Command, ConversationId, ErrorCode, Event, Position};
+use protocol::{CloseCode, Command, ConversationId, ErrorCode, Event};
 use std::sync::Arc;
 
 impl Session {
@@ -48,7 +48,7 @@ impl Session {
             Command::Ack {
                 conversation,
                 position,
-            } => self.on_ack(&conversation, position, ctx),
+            } => self.outbound().acknowledged(&conversation, position),
             Command::Auth { token } => self.on_auth(token, ctx),
         }
     }
@@ -149,34 +149,6 @@ impl Session {
         } else if self.outbound().phase() == Phase::AwaitingResume {
             resume::begin(self, positions, ctx);
         }
-    }
-
-    fn on_ack(
-        &mut self,
-        conversation: &ConversationId,
-        position: Position,
-        ctx: &mut Context<Self>,
-    ) {
-        if let Some(key) = self.routes.key_of(conversation) {
-            self.outbound().acknowledged(key, position);
-            return;
-        }
-        let node = Arc::clone(&self.node);
-        let principal = self.setup.who.principal();
-        let wanted = conversation.clone();
-        let looking =
-            async move { ops::conversation::key_of_member(&node, principal, &wanted).await };
-        let conversation = conversation.clone();
-        let found = actix::fut::ActorFutureExt::map(
-            looking.into_actor(self),
-            move |key, session: &mut Self, _| {
-                if let Ok(key) = key {
-                    session.routes.learn(&conversation, key);
-                    session.outbound().acknowledged(key, position);
-                }
-            },
-        );
-        ctx.spawn(found);
     }
 
     /// A fresh token of the same user lets the socket live on.

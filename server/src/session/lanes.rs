@@ -5,9 +5,9 @@ use super::confirm::Confirm;
 use super::wire::SharedFrames;
 use bytestring::ByteString;
 use domain::feed::{Feed, PageWanted};
-use protocol::{CloseCode, limits};
+use protocol::{CloseCode, ConversationId, limits};
 use slab::Slab;
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::task::Waker;
 use std::time::Instant;
 use store::ConversationKey;
@@ -42,7 +42,9 @@ pub enum Next {
     Page(PageWanted<ConversationKey>),
     /// Write the close frame and end.
     Close(CloseCode),
-    /// The peer went, or said goodbye.
+    /// The peer said goodbye, with this code.
+    Goodbye(Option<u16>),
+    /// The peer went.
     Gone,
 }
 
@@ -91,6 +93,8 @@ pub(super) struct State {
     pub(super) delivery_bytes: usize,
     pub(super) in_flight: Slab<Instant>,
     pub(super) confirm: Confirm,
+    /// What a cursor-aware peer calls the conversations that it heard of; empty for others.
+    pub(super) names: HashMap<ConversationId, ConversationKey>,
     pub(super) pong: Option<Vec<u8>>,
     pub(super) keep_alive: bool,
     pub(super) page_in_flight: bool,
@@ -101,6 +105,7 @@ pub(super) struct State {
 #[derive(Clone, Copy)]
 pub(super) enum EndState {
     Close(CloseCode),
+    Goodbye(Option<u16>),
     Gone,
 }
 
@@ -108,6 +113,12 @@ impl State {
     pub(super) fn has_room(&self) -> bool {
         self.deliveries.len() < limits::DELIVERY_ENTRIES
             && self.delivery_bytes < limits::DELIVERY_BYTES
+    }
+
+    pub(super) fn learn(&mut self, id: &ConversationId, key: ConversationKey) {
+        if !self.names.contains_key(id) {
+            self.names.insert(id.clone(), key);
+        }
     }
 
     pub(super) fn may_read(&self) -> bool {

@@ -14,10 +14,10 @@ use bytestring::ByteString;
 use domain::feed::{Feed, Verdict};
 use domain::own::{Shown, shown};
 use protocol::event::{Refusal, Sent};
-use protocol::{CloseCode, Event, Position, limits};
+use protocol::{CloseCode, ConversationId, Event, Position, limits};
 use slab::Slab;
 use std::cell::RefCell;
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::task::{Context, Poll};
 use std::time::Instant;
 use store::{ConversationKey, DeviceKey, Principal};
@@ -58,6 +58,7 @@ impl Outbound {
             delivery_bytes: 0,
             in_flight: Slab::new(),
             confirm: Confirm::default(),
+            names: HashMap::new(),
             pong: None,
             keep_alive: false,
             page_in_flight: false,
@@ -83,6 +84,9 @@ impl Outbound {
             return;
         }
         let committed = &delivery.entry;
+        if self.viewer.wire.cursor_aware {
+            state.learn(&committed.entry.conversation, committed.conversation);
+        }
         let shown = self.shown(committed.sender, committed.device);
         let frames = self.frames_of(committed, shown);
         let room = state.has_room();
@@ -209,6 +213,11 @@ impl Outbound {
         self.end(EndState::Close(code));
     }
 
+    /// The peer said goodbye: only that is answered.
+    pub fn goodbye(&self, code: Option<u16>) {
+        self.end(EndState::Goodbye(code));
+    }
+
     /// The peer has gone: nothing more is written.
     pub fn peer_gone(&self) {
         self.end(EndState::Gone);
@@ -259,8 +268,10 @@ impl Outbound {
     /// The pump takes the next thing; `None`: wait for [`Outbound::woken`].
     pub fn next(&self) -> Option<Next> {
         let mut state = self.state.borrow_mut();
-        if let Some(EndState::Gone) = state.end {
-            return Some(Next::Gone);
+        match state.end {
+            Some(EndState::Gone) => return Some(Next::Gone),
+            Some(EndState::Goodbye(code)) => return Some(Next::Goodbye(code)),
+            Some(EndState::Close(_)) | None => {}
         }
         if let Some(payload) = state.pong.take() {
             return Some(Next::Pong(payload));
@@ -350,14 +361,31 @@ impl Outbound {
         self.state.borrow_mut().confirm.pong(number);
     }
 
+    /// What a cursor-aware peer calls a conversation that it hears of from now on.
+    pub fn learn(&self, id: &ConversationId, conversation: ConversationKey) {
+        if self.viewer.wire.cursor_aware {
+            self.state.borrow_mut().learn(id, conversation);
+        }
+    }
+
     /// The peer says that it has everything up to `position`; what was never sent does not count.
-    pub fn acknowledged(&self, conversation: ConversationKey, position: Position) {
+    pub fn acknowledged(&self, conversation: &ConversationId, position: Position) {
         let mut state = self.state.borrow_mut();
-        if let Some(sent) = state.feed.sent(conversation) {
+        if let Some(key) = state.names.get(conversation).copied()
+            && let Some(sent) = state.feed.sent(key)
+        {
             let position = Position {
                 seq: position.seq.min(sent.seq),
                 rev: position.rev.min(sent.rev),
             };
+            state.confirm.acknowledge(key, position);
+        }
+    }
+
+    /// These were confirmed and could not be saved: they are confirmed again with the next ones.
+    pub fn confirm_again(&self, confirmed: Vec<(ConversationKey, Position)>) {
+        let mut state = self.state.borrow_mut();
+        for (conversation, position) in confirmed {
             state.confirm.acknowledge(conversation, position);
         }
     }

@@ -7,7 +7,7 @@ use super::outbound::Next;
 use super::slot::Slot;
 use super::wire::SharedFrames;
 use crate::node::Node;
-use actix_ws::{CloseReason, Closed, Session as Socket};
+use actix_ws::{CloseCode as WireCode, CloseReason, Closed, Session as Socket};
 use protocol::CloseCode;
 use std::future::Future;
 use std::pin::pin;
@@ -21,60 +21,76 @@ const STALL: Duration = Duration::from_secs(10);
 const GOODBYE: Duration = Duration::from_secs(1);
 
 enum Ended {
+    /// We end it.
+    Closed(CloseCode),
+    /// The peer said goodbye.
+    Goodbye(Option<u16>),
     /// The peer went.
     Gone,
     /// It accepted nothing for ten seconds.
     Stalled,
 }
 
-/// Runs until the socket is over; returns the close code that was written, if any.
+/// Runs until the socket is over.
 pub(super) async fn pump(slot: Rc<Slot>, mut socket: Socket, node: Arc<Node>) {
-    let ended = write_all(&slot, &mut socket, &node).await;
-    match ended {
-        Ok(code) => {
+    match write_all(&slot, &mut socket, &node).await {
+        Ended::Closed(code) => {
             node.metrics.closed(code);
-            let reason = CloseReason {
-                code: code.code().into(),
-                description: Some(code.reason().into()),
-            };
-            let _: Result<_, _> =
-                actix_rt::time::timeout(GOODBYE, socket.close(Some(reason))).await;
-            slot.linger();
+            close(socket, Some(reason_of(code)), GOODBYE).await;
+            slot.hang_up();
         }
-        Err(Ended::Stalled) => {
+        Ended::Goodbye(code) => {
+            let reason = code.map(|code| CloseReason::from(WireCode::from(code)));
+            close(socket, reason, GOODBYE).await;
+            slot.hang_up();
+        }
+        Ended::Stalled => {
             node.metrics.closed(CloseCode::TooSlow);
-            let code = CloseCode::TooSlow;
-            let reason = CloseReason {
-                code: code.code().into(),
-                description: Some(code.reason().into()),
-            };
-            let _: Result<_, _> =
-                actix_rt::time::timeout(Duration::ZERO, socket.close(Some(reason))).await;
+            close(socket, Some(reason_of(CloseCode::TooSlow)), Duration::ZERO).await;
             slot.cut();
         }
-        Err(Ended::Gone) => slot.linger(),
+        Ended::Gone => slot.hang_up(),
     }
     slot.outbound.peer_gone();
 }
 
-async fn write_all(
-    slot: &Rc<Slot>,
-    socket: &mut Socket,
-    node: &Arc<Node>,
-) -> Result<CloseCode, Ended> {
+/// Writes the close frame if the socket takes it in time.
+async fn close(socket: Socket, reason: Option<CloseReason>, within: Duration) {
+    drop(actix_rt::time::timeout(within, socket.close(reason)).await);
+}
+
+fn reason_of(code: CloseCode) -> CloseReason {
+    CloseReason {
+        code: code.code().into(),
+        description: Some(code.reason().into()),
+    }
+}
+
+async fn write_all(slot: &Rc<Slot>, socket: &mut Socket, node: &Arc<Node>) -> Ended {
     loop {
-        match slot.outbound.next() {
-            None => slot.outbound.woken().await,
-            Some(Next::Frames(frames)) => write(socket, &frames, node).await?,
-            Some(Next::Answer { frames, send }) => {
-                write(socket, &frames, node).await?;
-                slot.outbound.answer_written(send);
+        let written = match slot.outbound.next() {
+            None => {
+                slot.outbound.woken().await;
+                Ok(())
             }
-            Some(Next::Ping(payload)) => unless_stalled(socket.ping(payload.as_bytes())).await?,
-            Some(Next::Pong(payload)) => unless_stalled(socket.pong(&payload)).await?,
-            Some(Next::Page(wanted)) => catch_up::spawn(Rc::clone(slot), Arc::clone(node), wanted),
-            Some(Next::Close(code)) => return Ok(code),
-            Some(Next::Gone) => return Err(Ended::Gone),
+            Some(Next::Frames(frames)) => write(socket, &frames, node).await,
+            Some(Next::Answer { frames, send }) => {
+                let written = write(socket, &frames, node).await;
+                slot.outbound.answer_written(send);
+                written
+            }
+            Some(Next::Ping(payload)) => unless_stalled(socket.ping(payload.as_bytes())).await,
+            Some(Next::Pong(payload)) => unless_stalled(socket.pong(&payload)).await,
+            Some(Next::Page(wanted)) => {
+                catch_up::spawn(Rc::clone(slot), Arc::clone(node), wanted);
+                Ok(())
+            }
+            Some(Next::Close(code)) => Err(Ended::Closed(code)),
+            Some(Next::Goodbye(code)) => Err(Ended::Goodbye(code)),
+            Some(Next::Gone) => Err(Ended::Gone),
+        };
+        if let Err(ended) = written {
+            return ended;
         }
     }
 }

@@ -67,6 +67,7 @@ impl Session {
             outbound.answer(&Event::Resumed { positions });
         }
         for start in starts {
+            outbound.learn(&start.id, start.key);
             outbound.with_feed(|feed| feed.begin(start.key, Some(start.from), start.end));
         }
         outbound.enter(Phase::Running);

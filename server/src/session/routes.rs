@@ -10,7 +10,7 @@ use crate::registry::{Asker, Locate};
 use actix::{AsyncContext, Context, WrapFuture};
 use bytestring::ByteString;
 use protocol::event::Refusal;
-use protocol::{ConversationId, EntryKind, ErrorCode, Send, Target};
+use protocol::{EntryKind, ErrorCode, Send, Target};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Instant;
@@ -37,19 +37,6 @@ enum Route {
 #[derive(Default)]
 pub(super) struct Routes {
     by_target: HashMap<ByteString, Route>,
-    keys: HashMap<ConversationId, ConversationKey>,
-}
-
-impl Routes {
-    /// The key of a conversation that was sent to or acknowledged before.
-    pub(super) fn key_of(&self, conversation: &ConversationId) -> Option<ConversationKey> {
-        self.keys.get(conversation).copied()
-    }
-
-    /// Remembers a key.
-    pub(super) fn learn(&mut self, conversation: &ConversationId, key: ConversationKey) {
-        self.keys.insert(conversation.clone(), key);
-    }
 }
 
 /// Names a target in the routes; agents' names cannot clash with conversations'.
@@ -145,10 +132,7 @@ impl Session {
         let found = actix::fut::ActorFutureExt::map(
             looking.into_actor(self),
             move |found, session: &mut Self, ctx| match found {
-                Ok(found) => {
-                    session.routes.learn(&found.id, found.key);
-                    session.locate(name, found.key, ctx);
-                }
+                Ok(found) => session.locate(name, found.key, ctx),
                 Err(refusal) => session.route_refused(&name, &refusal),
             },
         );

@@ -18,7 +18,9 @@ const GONE_AFTER: Duration = Duration::from_secs(120);
 /// A send without an answer for this long ends the socket; it may have been stored.
 const ANSWER_WITHIN: Duration = Duration::from_secs(30);
 
-/// How long the connection outlives its socket.
+/// How long the close frame may take from its lane to the kernel.
+const FLUSH: Duration = Duration::from_millis(20);
+/// How long the peer may take to hang up as well.
 const LINGER: Duration = Duration::from_secs(2);
 
 /// One session's place in its hub.
@@ -67,11 +69,13 @@ impl Slot {
         }
     }
 
-    /// Lets the connection linger, so that the close frame is not overtaken by a reset while the
-    /// peer is still sending, then cuts it.
-    pub fn linger(&self) {
+    /// Hangs up once the close frame is out: the peer waits for our end of the connection, and a
+    /// cut while it is still sending would overtake the frame with a reset.
+    pub fn hang_up(&self) {
         if let Some(connection) = self.connection.clone() {
             actix::spawn(async move {
+                actix_rt::time::sleep(FLUSH).await;
+                connection.end_writing();
                 actix_rt::time::sleep(LINGER).await;
                 connection.end();
             });
@@ -110,9 +114,7 @@ impl Slot {
             .collect();
         if !updates.is_empty() && self.node.store.save_positions(updates).is_err() {
             // The queue is full: the same positions are confirmed again with the next ones.
-            for (conversation, position) in confirmed {
-                self.outbound.acknowledged(conversation, position);
-            }
+            self.outbound.confirm_again(confirmed);
         }
     }
 
