@@ -7,7 +7,7 @@ mod serve;
 use crate::agent::AgentDeps;
 use crate::auth::{Auth, AuthConfig, Secrets};
 use crate::bus::{BatchPermits, LocalBus, Outlet};
-use crate::config::{Config, LimitSettings, Synchronous};
+use crate::config::{Config, LimitSettings};
 use crate::conversation::Deps;
 use crate::limits::connections::Caps;
 use crate::limits::{Connections, Proxies, Takeovers};
@@ -24,7 +24,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use store::{Clock, Store, StoreConfig};
+use store::{Clock, Location, Store, StoreConfig};
 
 /// Conversation and agent actors live on this many threads: the writer is the limit long before
 /// they are.
@@ -47,7 +47,11 @@ impl Application {
     pub fn start(config: Config, clock: Arc<dyn Clock>) -> anyhow::Result<Self> {
         let metrics = Arc::new(Metrics::new().context("metrics")?);
         install_panic_hook(Arc::clone(&metrics));
-        let secrets = Secrets::load(&config.auth, &config.server.data_dir)?;
+        let secrets = Secrets::load(
+            &config.auth,
+            &config.server.data_dir,
+            !config.database.is_postgres(),
+        )?;
         let listener = TcpListener::bind((config.server.host.as_str(), config.server.port))
             .with_context(|| {
                 format!(
@@ -191,23 +195,18 @@ fn bind_admin(config: &Config) -> anyhow::Result<Option<TcpListener>> {
 }
 
 fn store_config(config: &Config) -> anyhow::Result<StoreConfig> {
-    let file = config.database.file(&config.server.data_dir);
-    if let Some(folder) = file
-        .parent()
-        .filter(|folder| !folder.as_os_str().is_empty())
+    let plain = config.database.store(&config.server.data_dir);
+    if let Location::Sqlite(file) = &plain.location
+        && let Some(folder) = file
+            .parent()
+            .filter(|folder| !folder.as_os_str().is_empty())
     {
         std::fs::create_dir_all(folder)
             .with_context(|| format!("cannot make {}", folder.display()))?;
     }
     Ok(StoreConfig {
-        synchronous: match config.database.synchronous {
-            Synchronous::Full => store::Synchronous::Full,
-            Synchronous::Normal => store::Synchronous::Normal,
-        },
-        wal_limit_bytes: config.database.wal_limit,
         node: config.server.node_id,
-        dedupe_window_s: config.database.dedupe_window.as_secs() as i64,
-        ..StoreConfig::at(file)
+        ..plain
     })
 }
 

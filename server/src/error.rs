@@ -151,6 +151,7 @@ pub fn refusal_of(error: StoreError) -> Refusal {
         StoreError::Conflict => ErrorCode::Conflict,
         StoreError::Overloaded => ErrorCode::Overloaded,
         StoreError::Unavailable => ErrorCode::StorageUnavailable,
+        StoreError::Unknown => ErrorCode::Timeout,
         StoreError::Closed => ErrorCode::ShuttingDown,
         StoreError::Internal(cause) => return ApiError::internal(&cause).into_refusal(),
     };
@@ -262,6 +263,7 @@ mod tests {
             (StoreError::Conflict, ErrorCode::Conflict),
             (StoreError::Overloaded, ErrorCode::Overloaded),
             (StoreError::Unavailable, ErrorCode::StorageUnavailable),
+            (StoreError::Unknown, ErrorCode::Timeout),
             (StoreError::Closed, ErrorCode::ShuttingDown),
             (
                 StoreError::Internal("no such column: x".to_owned()),

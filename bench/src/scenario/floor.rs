@@ -62,7 +62,7 @@ pub fn rows_per_second(source: &Source, args: &Args) -> anyhow::Result<f64> {
     let sizes = [rows, batch, conversations, body].map(|size| size as usize);
     let [rows, batch, conversations, body] = sizes;
     // It blocks this thread, on which nothing else runs meanwhile.
-    let result = store::floor::run(&path, rows, batch, conversations, body);
+    let result = store::floor::run(&path.as_path().into(), rows, batch, conversations, body);
     bar.finish_and_clear();
     Ok(result.context("the bare writer failed")?.rows_per_second())
 }

@@ -22,6 +22,11 @@ pub enum SecretsError {
         /// Why.
         error: std::io::Error,
     },
+    /// Several machines may share the database, so none of them makes its own.
+    #[error(
+        "with PostgreSQL no secret is made: set {0} (each 16 characters or more, the same for every server of the database)"
+    )]
+    Missing(String),
     /// The system gives no randomness.
     #[error("the system gives no random bytes")]
     Random,
@@ -43,8 +48,16 @@ pub struct Secrets {
 }
 
 impl Secrets {
-    /// Takes what is set and reads or makes the rest in `folder`.
-    pub fn load(settings: &AuthSettings, folder: &Path) -> Result<Self, SecretsError> {
+    /// Takes what is set and reads or, if `may_make`, makes the rest in `folder`. What is not
+    /// kept (the set-up token then) is new at each start.
+    pub fn load(
+        settings: &AuthSettings,
+        folder: &Path,
+        may_make: bool,
+    ) -> Result<Self, SecretsError> {
+        if !may_make {
+            return Self::given(settings);
+        }
         make_folder(folder)?;
         let (jwt, _) = given_or_kept(settings.jwt_secret.as_ref(), &folder.join("jwt.key"))?;
         let (agent, agent_is_new) =
@@ -59,6 +72,31 @@ impl Secrets {
             setup,
             agent_is_new,
         })
+    }
+}
+
+impl Secrets {
+    fn given(settings: &AuthSettings) -> Result<Self, SecretsError> {
+        let [jwt, agent, admin] = [
+            ("JWT_SECRET", &settings.jwt_secret),
+            ("AGENT_SECRET", &settings.agent_secret),
+            ("ADMIN_SECRET", &settings.admin_secret),
+        ];
+        let missing: Vec<&str> = [&jwt, &agent, &admin]
+            .iter()
+            .filter(|(_, given)| given.is_none())
+            .map(|(name, _)| *name)
+            .collect();
+        match (jwt.1, agent.1, admin.1) {
+            (Some(jwt), Some(agent), Some(admin)) => Ok(Self {
+                jwt: jwt.clone(),
+                agent: agent.clone(),
+                admin: admin.clone(),
+                setup: random_token("").ok_or(SecretsError::Random)?.into(),
+                agent_is_new: false,
+            }),
+            _ => Err(SecretsError::Missing(missing.join(", "))),
+        }
     }
 }
 

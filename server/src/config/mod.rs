@@ -11,7 +11,7 @@ mod value;
 
 pub use agents::AgentSettings;
 pub use auth::{AgentAuth, AuthSettings, Registration};
-pub use database::{DatabaseSettings, Synchronous};
+pub use database::{Address, DatabaseSettings, Driver, Synchronous};
 pub use limits::LimitSettings;
 pub use log::{LogFormat, LogSettings};
 pub use server::ServerSettings;
@@ -126,6 +126,21 @@ mod tests {
     }
 
     #[test]
+    fn a_database_url_chooses_postgresql_and_an_empty_one_nothing() {
+        let place = |args: &[&str]| {
+            let config = parse(args).expect("valid");
+            config.database.store("data".as_ref()).location.to_string()
+        };
+        let url = "postgres://am:x@db.example/log";
+        assert_eq!(
+            place(&["--database-url", url, "--db", "x.db"]),
+            "postgres://am:***@db.example/log"
+        );
+        assert_eq!(place(&["--database-url", "", "--db", "x.db"]), "x.db");
+        assert_eq!(place(&[]), "data/agent-messenger.db");
+    }
+
+    #[test]
     fn bad_values_name_the_setting_and_exit_with_2() {
         for (args, named) in [
             (["--port", "70000"], "--port"),
@@ -141,7 +156,17 @@ mod tests {
             assert_eq!(error.exit_code(), 2);
             assert!(error.to_string().contains(named), "{error}");
         }
-        let error = parse(&["--db-driver", "postgres"]).expect_err("later");
-        assert!(error.to_string().contains("sqlite"), "{error}");
+        for (args, said) in [
+            (vec!["--db-driver", "postgres"], "DATABASE_URL"),
+            (vec!["--db-driver", "oracle"], "sqlite"),
+            (vec!["--database-url", "mysql://h/d"], "mysql"),
+            (
+                vec!["--db-driver", "sqlite3", "--database-url", "postgres://h/d"],
+                "DB_DRIVER is sqlite",
+            ),
+        ] {
+            let error = parse(&args).expect_err(said);
+            assert!(error.to_string().contains(said), "{error}");
+        }
     }
 }

@@ -309,6 +309,7 @@ const fn code_of(error: AppendError) -> ErrorCode {
         AppendError::Conflict => ErrorCode::Conflict,
         AppendError::NoSuchConversation => ErrorCode::ConversationNotFound,
         AppendError::Unavailable => ErrorCode::StorageUnavailable,
+        AppendError::Unknown => ErrorCode::Timeout,
     }
 }
 

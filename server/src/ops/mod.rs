@@ -18,6 +18,7 @@ pub fn of_store(error: StoreError, missing: ErrorCode) -> Refusal {
         StoreError::Conflict => Refusal::new(ErrorCode::Conflict),
         StoreError::Overloaded => Refusal::new(ErrorCode::Overloaded),
         StoreError::Unavailable => Refusal::new(ErrorCode::StorageUnavailable),
+        StoreError::Unknown => Refusal::new(ErrorCode::Timeout),
         StoreError::Closed => Refusal::new(ErrorCode::ShuttingDown),
         StoreError::Internal(cause) => {
             tracing::error!(%cause, "the store failed");

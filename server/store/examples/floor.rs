@@ -21,7 +21,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         } else {
             am_store::floor::run
         };
-        let result = run(&path, 300_000, batch, 1000, 128)?;
+        let result = run(&path.clone().into(), 300_000, batch, 1000, 128)?;
         let cpu = (cpu_seconds() - before) * 1e6 / result.rows as f64;
         println!(
             "{batch:>6} {keyed:>6} {:>12.0} {cpu:>10.1} {:>9} {:>9} {:>9.1}",

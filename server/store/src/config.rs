@@ -1,7 +1,9 @@
 //! What a store is opened with, and what it tells about itself while it runs.
 
+use crate::location::Location;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::time::Duration;
 
 /// What a commit waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -12,34 +14,62 @@ pub enum Synchronous {
     Normal,
 }
 
+/// How long connections that read from PostgreSQL are kept. A file's are kept for ever.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PoolLimits {
+    /// So many stay open though nobody reads; `None`: all.
+    pub min_idle: Option<u32>,
+    /// A connection is closed after this time; `None`: never.
+    pub max_lifetime: Option<Duration>,
+    /// A connection that nobody used for this time is closed; `None`: never.
+    pub idle_timeout: Option<Duration>,
+}
+
+impl Default for PoolLimits {
+    /// The Go server's: half an hour, and five minutes of idleness.
+    fn default() -> Self {
+        Self {
+            min_idle: None,
+            max_lifetime: Some(Duration::from_secs(30 * 60)),
+            idle_timeout: Some(Duration::from_secs(5 * 60)),
+        }
+    }
+}
+
 /// How to open a store. [`StoreConfig::at`] has the defaults.
 #[derive(Debug, Clone)]
 pub struct StoreConfig {
-    /// The database file; its folder must exist.
-    pub path: PathBuf,
+    /// Where the log is.
+    pub location: Location,
     /// What a commit waits for.
     pub synchronous: Synchronous,
-    /// Size of the WAL, bytes, above which the writer restarts it between two batches.
+    /// Size of SQLite's WAL, bytes, above which the writer restarts it between two batches.
     pub wal_limit_bytes: u64,
     /// Threads and connections that read.
     pub readers: u32,
+    /// How long connections of PostgreSQL's readers are kept.
+    pub pool: PoolLimits,
+    /// How long one statement of a reader may take on PostgreSQL; `None`: for ever.
+    pub read_timeout: Option<Duration>,
     /// Low 10 bits: this process in message ids.
     pub node: u16,
     /// For how long a repeated `client_msg_id` is recognised, seconds.
     pub dedupe_window_s: i64,
-    /// Largest size of the database, pages of 4 KiB; `None`: as the disk allows. For tests of
+    /// Largest size of a SQLite file, pages of 4 KiB; `None`: as the disk allows. For tests of
     /// a full disk.
     pub max_pages: Option<u32>,
 }
 
 impl StoreConfig {
-    /// The defaults, for the file at `path`.
-    pub fn at(path: impl Into<PathBuf>) -> Self {
+    /// The defaults, for the file or the database at `location`.
+    pub fn at(location: impl Into<Location>) -> Self {
         Self {
-            path: path.into(),
+            location: location.into(),
+            read_timeout: Some(Duration::from_secs(10)),
             synchronous: Synchronous::Full,
             wal_limit_bytes: 64 * 1024 * 1024,
             readers: 4,
+            pool: PoolLimits::default(),
             node: 0,
             dedupe_window_s: 14 * 24 * 3600,
             max_pages: None,

@@ -13,11 +13,14 @@ use std::sync::Arc;
 pub(crate) use backend::Db;
 
 mod backend {
+    use diesel::pg::PgConnection;
     use diesel::sqlite::SqliteConnection;
 
-    /// The backends; PostgreSQL becomes the second.
+    /// The backends. Neither is opened through `Db::establish`.
     #[derive(diesel::MultiConnection)]
     pub(crate) enum Db {
+        /// A server's.
+        Postgres(PgConnection),
         /// The default.
         Sqlite(SqliteConnection),
     }

@@ -5,9 +5,11 @@ use crate::conn::{Conn, Db};
 use crate::error::StoreError;
 use crate::keys::{DeviceKey, Principal};
 use crate::schema::{devices, positions};
+use crate::statement::statement;
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, SmallInt};
 use protocol::{PrincipalKind, Timestamp, limits};
+use std::marker::PhantomData;
 
 /// A device that was looked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,19 +70,25 @@ pub fn find_or_create(
     })
 }
 
+statement! {
+    CopyFurthest { to: i64 => BigInt, at: i64 => BigInt, kind: i16 => SmallInt, owner: i64 => BigInt }
+    "INSERT INTO positions (device_id, conversation_id, seq, rev, updated_at) \
+     SELECT CAST(? AS BIGINT), p.conversation_id, MAX(p.seq), MAX(p.rev), CAST(? AS BIGINT) \
+     FROM devices d JOIN positions p ON p.device_id = d.id \
+     WHERE d.principal_kind = ? AND d.principal_id = ? GROUP BY p.conversation_id"
+}
+
 fn copy_furthest(db: &mut Db, owner: Principal, to: DeviceKey, now: Timestamp) -> QueryResult<()> {
-    const COPY: &str = "INSERT INTO positions (device_id, conversation_id, seq, rev, updated_at) \
-         SELECT ?, p.conversation_id, MAX(p.seq), MAX(p.rev), ? \
-         FROM devices d JOIN positions p ON p.device_id = d.id \
-         WHERE d.principal_kind = ? AND d.principal_id = ? GROUP BY p.conversation_id";
+    let copy = CopyFurthest {
+        to: to.0,
+        at: now.micros(),
+        kind: owner.kind.as_i16(),
+        owner: owner.key,
+        lifetime: PhantomData,
+    };
     match db {
-        Db::Sqlite(c) => diesel::sql_query(COPY)
-            .bind::<BigInt, _>(to.0)
-            .bind::<BigInt, _>(now.micros())
-            .bind::<SmallInt, _>(owner.kind.as_i16())
-            .bind::<BigInt, _>(owner.key)
-            .execute(c)
-            .map(drop),
+        Db::Sqlite(c) => copy.execute(c).map(drop),
+        Db::Postgres(c) => copy.execute(c).map(drop),
     }
 }
 

@@ -1,17 +1,16 @@
 //! The floor of the bench: how many messages the bare writer stores on this machine, with the
 //! very statements of the server, one fsync a group, and no queue, actor or socket around it.
 
-use crate::checkpoint::Checkpoints;
 use crate::clock::{Clock, SystemClock};
 use crate::config::{Meters, StoreConfig};
 use crate::error::StoreError;
 use crate::keys::{ConversationKey, Principal, UserKey};
+use crate::location::Location;
 use crate::sink::{Append, BatchPermit, CommitSink, NewEntry, Outcome};
 use crate::writer::Writer;
 use crate::writer::batch::{Batch, Call, Closure, Job};
-use crate::{AgentFields, NewDirect, NewUser, Overwrite, Role, agent, conversation, open, user};
+use crate::{AgentFields, NewDirect, NewUser, Overwrite, Role, agent, backend, conversation, user};
 use protocol::{AgentId, ClientMsgId, ConversationId, EntryKind, UserId};
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
@@ -38,27 +37,27 @@ impl FloorResult {
     }
 }
 
-/// Stores `rows` messages of `body_bytes` bytes in a new database at `path`, `batch` a commit,
+/// Stores `rows` messages of `body_bytes` bytes in an empty database at `place`, `batch` a commit,
 /// spread over `conversations` conversations without an order.
 pub fn run(
-    path: &Path,
+    place: &Location,
     rows: usize,
     batch: usize,
     conversations: usize,
     body_bytes: usize,
 ) -> Result<FloorResult, StoreError> {
-    measure(path, rows, batch, conversations, body_bytes, false)
+    measure(place, rows, batch, conversations, body_bytes, false)
 }
 
 /// Like [`run`], with a `client_msg_id` in each message.
 pub fn run_keyed(
-    path: &Path,
+    place: &Location,
     rows: usize,
     batch: usize,
     conversations: usize,
     body_bytes: usize,
 ) -> Result<FloorResult, StoreError> {
-    measure(path, rows, batch, conversations, body_bytes, true)
+    measure(place, rows, batch, conversations, body_bytes, true)
 }
 
 /// Counts what was stored.
@@ -80,7 +79,7 @@ impl CommitSink for Count {
 }
 
 fn measure(
-    path: &Path,
+    place: &Location,
     rows: usize,
     batch: usize,
     conversations: usize,
@@ -88,16 +87,22 @@ fn measure(
     keyed: bool,
 ) -> Result<FloorResult, StoreError> {
     let internal = |error: crate::OpenError| StoreError::Internal(error.to_string());
-    let config = StoreConfig::at(path);
-    let _lock = open::lock(path).map_err(internal)?;
-    let conn = open::open_writer(&config).map_err(internal)?;
+    let config = StoreConfig::at(place.clone());
+    let opened = backend::open(&config).map_err(internal)?;
+    let _lock = opened.lock;
     let meters = Arc::new(Meters::default());
-    let checkpoints = Checkpoints::start(&config, Arc::clone(&meters)).map_err(internal)?;
     let count = Arc::new(Count::default());
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let sink = Arc::clone(&count) as Arc<dyn CommitSink>;
-    let mut writer = Writer::new(config, clock, sink, Arc::clone(&meters), conn, checkpoints)
-        .map_err(internal)?;
+    let mut writer = Writer::new(
+        config,
+        opened.backend,
+        clock,
+        sink,
+        Arc::clone(&meters),
+        opened.db,
+    )
+    .map_err(internal)?;
     let (sender, keys) = prepare(&mut writer, conversations.max(1))?;
     let before = meters.read(0, 0);
     let start = Instant::now();

@@ -2,17 +2,19 @@
 //! writer with group commit, the read pool, and one module of plain functions for each noun.
 //! Nothing here decides who may do what, and nothing here knows a socket.
 
-mod checkpoint;
+mod backend;
 mod config;
 mod conn;
 mod conversation_list;
 mod error;
 mod keys;
-mod open;
+mod location;
+mod postgres;
 mod random;
 mod reader;
 mod schema;
 mod sink;
+mod sqlite;
 mod statement;
 mod store;
 mod writer;
@@ -38,7 +40,7 @@ pub mod verify;
 pub use agent::{AgentFields, AgentRow, Overwrite};
 pub use change::{ChangeKind, ChangePage, ChangeRow};
 pub use clock::{Clock, FakeClock, SystemClock};
-pub use config::{Gauges, StoreConfig, Synchronous};
+pub use config::{Gauges, PoolLimits, StoreConfig, Synchronous};
 pub use conn::Conn;
 pub use conversation::{
     ConversationKind, ConversationRow, ListCursor, ListItem, ListQuery, MemberRole, MemberRow,
@@ -48,6 +50,7 @@ pub use device::DeviceRow;
 pub use error::{OpenError, StoreError};
 pub use invite::InviteRow;
 pub use keys::{AgentKey, ConversationKey, DeviceKey, Principal, UserKey};
+pub use location::{Location, PostgresUrl};
 pub use login::{LoginRow, NewLogin};
 pub use message::{MessageRow, Page};
 pub use position::{Behind, PositionUpdate};

@@ -1,11 +1,14 @@
 //! Positions: how far each device has come in each conversation. They only move forward.
 
 use crate::conn::{Conn, Db};
-use crate::error::StoreError;
+use crate::error::{StoreError, is_disk_trouble};
 use crate::keys::{ConversationKey, DeviceKey, Principal};
 use crate::schema::{conversations, members, positions};
-use crate::statement::sqlite_statement;
+use crate::statement::statement;
+use diesel::pg::PgConnection;
 use diesel::prelude::*;
+use diesel::sql_types::{Array, BigInt};
+use diesel::sqlite::SqliteConnection;
 use protocol::{ConversationId, Position, Timestamp};
 use std::marker::PhantomData;
 
@@ -61,10 +64,18 @@ pub fn load(
 /// or the conversation is gone.
 pub fn advance(conn: &mut Conn, update: &PositionUpdate) -> Result<(), StoreError> {
     let now = conn.now();
-    Ok(save(&mut conn.db, update, now)?)
+    match &mut conn.db {
+        Db::Sqlite(c) => save(c, update, now)?,
+        Db::Postgres(c) => {
+            if save_many(c, std::slice::from_ref(update), now)? == 0 {
+                return Err(StoreError::NotFound);
+            }
+        }
+    }
+    Ok(())
 }
 
-sqlite_statement! {
+statement! {
     /// Inserts a position, or raises each part of it.
     Save { device: i64 => BigInt, conversation: i64 => BigInt, seq: i64 => BigInt, rev: i64 => BigInt, at: i64 => BigInt }
     "INSERT INTO positions (device_id, conversation_id, seq, rev, updated_at) VALUES (?, ?, ?, ?, ?) \
@@ -72,7 +83,7 @@ sqlite_statement! {
        seq = MAX(seq, excluded.seq), rev = MAX(rev, excluded.rev), updated_at = excluded.updated_at"
 }
 
-pub(crate) fn save(db: &mut Db, update: &PositionUpdate, now: Timestamp) -> QueryResult<()> {
+fn save(conn: &mut SqliteConnection, update: &PositionUpdate, now: Timestamp) -> QueryResult<()> {
     let save = Save {
         device: update.device.0,
         conversation: update.conversation.0,
@@ -81,8 +92,58 @@ pub(crate) fn save(db: &mut Db, update: &PositionUpdate, now: Timestamp) -> Quer
         at: now.micros(),
         lifetime: PhantomData,
     };
+    save.execute(conn).map(drop)
+}
+
+statement! {
+    /// The same for many; those whose device or conversation is gone are passed over.
+    SaveMany {
+        devices: &'a [i64] => Array<BigInt>,
+        conversations: &'a [i64] => Array<BigInt>,
+        seqs: &'a [i64] => Array<BigInt>,
+        revs: &'a [i64] => Array<BigInt>,
+        at: i64 => BigInt,
+    }
+    "INSERT INTO positions (device_id, conversation_id, seq, rev, updated_at) \
+     SELECT d.id, c.id, u.seq, u.rev, t.at FROM unnest(?, ?, ?, ?) AS u (device, conversation, seq, rev) \
+     CROSS JOIN (SELECT ? AS at) t \
+     JOIN devices d ON d.id = u.device JOIN conversations c ON c.id = u.conversation \
+     ON CONFLICT (device_id, conversation_id) DO UPDATE SET \
+       seq = GREATEST(positions.seq, excluded.seq), rev = GREATEST(positions.rev, excluded.rev), \
+       updated_at = excluded.updated_at"
+}
+
+fn save_many(
+    conn: &mut PgConnection,
+    updates: &[PositionUpdate],
+    now: Timestamp,
+) -> QueryResult<usize> {
+    let column = |of: fn(&PositionUpdate) -> i64| updates.iter().map(of).collect::<Vec<_>>();
+    let save = SaveMany {
+        devices: &column(|update| update.device.0),
+        conversations: &column(|update| update.conversation.0),
+        seqs: &column(|update| update.position.seq),
+        revs: &column(|update| update.position.rev),
+        at: now.micros(),
+        lifetime: PhantomData,
+    };
+    save.execute(conn)
+}
+
+/// Saves the positions of a batch. Where a device or a conversation is gone, so is its position.
+pub(crate) fn save_all(db: &mut Db, updates: &[PositionUpdate], now: Timestamp) -> QueryResult<()> {
     match db {
-        Db::Sqlite(c) => save.execute(c).map(drop),
+        Db::Postgres(conn) => save_many(conn, updates, now).map(drop),
+        Db::Sqlite(conn) => {
+            for update in updates {
+                match save(conn, update, now) {
+                    Err(error) if is_disk_trouble(&error) => return Err(error),
+                    Err(error) => tracing::debug!(%error, "a position was not saved"),
+                    Ok(()) => {}
+                }
+            }
+            Ok(())
+        }
     }
 }
 

@@ -1,18 +1,16 @@
 //! Reading: a few threads, each with a connection of a pool that cannot write, behind one
 //! bounded queue. This is the one place where somebody else's blocking closure may run.
 
-use crate::checkpoint::Snapshots;
+use crate::backend::{self, Backend};
 use crate::clock::Clock;
-use crate::config::StoreConfig;
-use crate::conn::{Conn, Db};
+use crate::config::{PoolLimits, StoreConfig};
+use crate::conn::Conn;
 use crate::error::{OpenError, StoreError};
-use crate::open;
+use crate::sqlite::checkpoint::Snapshots;
 use crate::writer::batch::Call;
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 use diesel::connection::SimpleConnection;
-use diesel::prelude::*;
 use diesel::r2d2::{ManageConnection, Pool};
-use diesel::sqlite::SqliteConnection;
 use parking_lot::RwLock;
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -24,33 +22,37 @@ const QUEUE: usize = 1024;
 
 /// Makes connections that can only read.
 struct ReadOnly {
-    uri: String,
+    backend: Backend,
+    config: StoreConfig,
     clock: Arc<dyn Clock>,
 }
 
+/// A connection of the pool.
+struct Reader {
+    conn: Conn,
+    /// A transaction did not begin or end: it is thrown away.
+    broken: bool,
+}
+
 impl ManageConnection for ReadOnly {
-    type Connection = Conn;
-    type Error = diesel::r2d2::Error;
+    type Connection = Reader;
+    type Error = OpenError;
 
-    fn connect(&self) -> Result<Conn, Self::Error> {
-        let mut conn =
-            SqliteConnection::establish(&self.uri).map_err(diesel::r2d2::Error::ConnectionError)?;
-        conn.batch_execute(
-            "PRAGMA busy_timeout = 2000; PRAGMA query_only = ON; PRAGMA cache_size = -2048; \
-             PRAGMA temp_store = MEMORY;",
-        )
-        .map_err(diesel::r2d2::Error::QueryError)?;
-        Ok(Conn::new(Db::Sqlite(conn), Arc::clone(&self.clock)))
+    fn connect(&self) -> Result<Reader, Self::Error> {
+        let db = self.backend.open_reader(&self.config)?;
+        Ok(Reader {
+            conn: Conn::new(db, Arc::clone(&self.clock)),
+            broken: false,
+        })
     }
 
-    fn is_valid(&self, conn: &mut Conn) -> Result<(), Self::Error> {
-        conn.db
-            .batch_execute("SELECT 1")
-            .map_err(diesel::r2d2::Error::QueryError)
+    fn is_valid(&self, reader: &mut Reader) -> Result<(), Self::Error> {
+        let alive = reader.conn.db.batch_execute("SELECT 1");
+        alive.map_err(|error| OpenError::said(&self.config.location, &error.to_string()))
     }
 
-    fn has_broken(&self, _conn: &mut Conn) -> bool {
-        std::thread::panicking()
+    fn has_broken(&self, reader: &mut Reader) -> bool {
+        reader.broken || std::thread::panicking()
     }
 }
 
@@ -64,20 +66,29 @@ impl Readers {
     /// Opens the connections and starts the threads.
     pub(crate) fn start(
         config: &StoreConfig,
+        backend: &Backend,
         clock: &Arc<dyn Clock>,
         snapshots: &Snapshots,
     ) -> Result<Self, OpenError> {
-        let said = |text: String| OpenError::from_text(&config.path, &text);
-        let path = config
-            .path
-            .to_str()
-            .ok_or_else(|| said("the path is not UTF-8".into()))?;
+        let said = |text: String| OpenError::said(&config.location, &text);
         let manager = ReadOnly {
-            uri: open::uri(path, "ro"),
+            backend: backend.clone(),
+            config: config.clone(),
             clock: Arc::clone(clock),
+        };
+        let limits = match backend {
+            Backend::Postgres(_) => config.pool,
+            Backend::Sqlite => PoolLimits {
+                min_idle: None,
+                max_lifetime: None,
+                idle_timeout: None,
+            },
         };
         let pool = Pool::builder()
             .max_size(config.readers.max(1))
+            .min_idle(limits.min_idle.map(|idle| idle.min(config.readers.max(1))))
+            .max_lifetime(limits.max_lifetime)
+            .idle_timeout(limits.idle_timeout)
             .connection_timeout(Duration::from_secs(5))
             .test_on_check_out(false)
             .build(manager)
@@ -129,28 +140,35 @@ impl Readers {
 
 fn serve(pool: &Pool<ReadOnly>, jobs: &Receiver<Box<dyn Call>>, snapshots: &Snapshots) {
     while let Ok(mut call) = jobs.recv() {
-        let done = match pool.get() {
-            Ok(mut conn) => {
-                let _shared = snapshots.read();
-                read(&mut conn, call.as_mut())
-            }
-            Err(error) => {
-                tracing::error!(%error, "no connection to read with");
-                Err(StoreError::Unavailable)
-            }
+        let done = {
+            let _shared = snapshots.read();
+            read(pool, call.as_mut())
         };
         call.answer(done);
     }
 }
 
-/// Runs a closure in one read transaction. The inner result stays with the call.
-fn read(conn: &mut Conn, call: &mut dyn Call) -> Result<(), StoreError> {
-    conn.db.batch_execute("BEGIN")?;
-    let ran = call.run(conn);
-    let ended = conn.db.batch_execute("ROLLBACK");
-    match (ran, ended) {
-        (Ok(()), Err(error)) => Err(error.into()),
-        // The closure's own error says more.
-        _ => Ok(()),
+/// Runs a closure in one read transaction. The inner result stays with the call. A connection
+/// that broke while it lay in the pool (the server was restarted) is replaced, once for each.
+fn read(pool: &Pool<ReadOnly>, call: &mut dyn Call) -> Result<(), StoreError> {
+    for _ in 0..=pool.max_size() {
+        let mut reader = pool.get().map_err(|error| {
+            tracing::error!(%error, "no connection to read with");
+            StoreError::Unavailable
+        })?;
+        if let Err(error) = backend::begin_snapshot(&mut reader.conn.db) {
+            tracing::debug!(%error, "a reader's connection is thrown away");
+            reader.broken = true;
+            continue;
+        }
+        let ran = call.run(&mut reader.conn);
+        let ended = reader.conn.db.batch_execute("ROLLBACK");
+        reader.broken = ended.is_err();
+        return match (ran, ended) {
+            (Ok(()), Err(error)) => Err(error.into()),
+            // The closure's own error says more.
+            _ => Ok(()),
+        };
     }
+    Err(StoreError::Unavailable)
 }

@@ -3,9 +3,11 @@
 
 use crate::conn::{Conn, Db};
 use crate::error::StoreError;
+use crate::statement::statement;
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, SmallInt, Text};
 use protocol::Timestamp;
+use std::marker::PhantomData;
 
 /// Where a sweep goes on: the last name that was looked at.
 #[derive(Debug, Clone, PartialEq, Eq, QueryableByName)]
@@ -41,42 +43,77 @@ pub fn sweep(
     Ok(sweep_piece(&mut conn.db, older_than, cursor, at_once)?)
 }
 
+statement! {
+    FindLast { kind: i16 => SmallInt, sender: i64 => BigInt, name: &'a str => Text, skip: i64 => BigInt }
+    "SELECT sender_kind, sender_id, client_msg_id FROM sends \
+     WHERE (sender_kind, sender_id, client_msg_id) > (?, ?, ?) \
+     ORDER BY sender_kind, sender_id, client_msg_id LIMIT 1 OFFSET ?"
+}
+
+statement! {
+    RemoveRest { kind: i16 => SmallInt, sender: i64 => BigInt, name: &'a str => Text, older: i64 => BigInt }
+    "DELETE FROM sends WHERE (sender_kind, sender_id, client_msg_id) > (?, ?, ?) AND created_at < ?"
+}
+
+statement! {
+    Remove {
+        kind: i16 => SmallInt,
+        sender: i64 => BigInt,
+        name: &'a str => Text,
+        older: i64 => BigInt,
+        last_kind: i16 => SmallInt,
+        last_sender: i64 => BigInt,
+        last_name: &'a str => Text,
+    }
+    "DELETE FROM sends WHERE (sender_kind, sender_id, client_msg_id) > (?, ?, ?) AND created_at < ? \
+     AND (sender_kind, sender_id, client_msg_id) <= (?, ?, ?)"
+}
+
 fn sweep_piece(
     db: &mut Db,
     older_than: Timestamp,
     from: &SweepCursor,
     at_once: usize,
 ) -> QueryResult<(usize, Option<SweepCursor>)> {
-    const LAST: &str = "SELECT sender_kind, sender_id, client_msg_id FROM sends \
-         WHERE (sender_kind, sender_id, client_msg_id) > (?, ?, ?) \
-         ORDER BY sender_kind, sender_id, client_msg_id LIMIT 1 OFFSET ?";
-    const REMOVE: &str = "DELETE FROM sends WHERE (sender_kind, sender_id, client_msg_id) > (?, ?, ?) \
-         AND created_at < ?";
-    const UP_TO: &str = " AND (sender_kind, sender_id, client_msg_id) <= (?, ?, ?)";
-    let Db::Sqlite(c) = db;
-    let last: Option<SweepCursor> = diesel::sql_query(LAST)
-        .bind::<SmallInt, _>(from.sender_kind)
-        .bind::<BigInt, _>(from.sender_id)
-        .bind::<Text, _>(&from.client_msg_id)
-        .bind::<BigInt, _>(at_once.max(1) as i64 - 1)
-        .get_result(c)
-        .optional()?;
-    let text = if last.is_some() {
-        format!("{REMOVE}{UP_TO}")
-    } else {
-        REMOVE.to_owned()
+    let find = FindLast {
+        kind: from.sender_kind,
+        sender: from.sender_id,
+        name: &from.client_msg_id,
+        skip: at_once.max(1) as i64 - 1,
+        lifetime: PhantomData,
     };
-    let mut remove = diesel::sql_query(text)
-        .into_boxed()
-        .bind::<SmallInt, _>(from.sender_kind)
-        .bind::<BigInt, _>(from.sender_id)
-        .bind::<Text, _>(&from.client_msg_id)
-        .bind::<BigInt, _>(older_than.micros());
-    if let Some(last) = &last {
-        remove = remove
-            .bind::<SmallInt, _>(last.sender_kind)
-            .bind::<BigInt, _>(last.sender_id)
-            .bind::<Text, _>(&last.client_msg_id);
-    }
-    Ok((remove.execute(c)?, last))
+    let last: Option<SweepCursor> = match db {
+        Db::Sqlite(c) => find.get_result(c).optional()?,
+        Db::Postgres(c) => find.get_result(c).optional()?,
+    };
+    let older = older_than.micros();
+    let Some(last) = last else {
+        let remove = RemoveRest {
+            kind: from.sender_kind,
+            sender: from.sender_id,
+            name: &from.client_msg_id,
+            older,
+            lifetime: PhantomData,
+        };
+        let removed = match db {
+            Db::Sqlite(c) => remove.execute(c)?,
+            Db::Postgres(c) => remove.execute(c)?,
+        };
+        return Ok((removed, None));
+    };
+    let remove = Remove {
+        kind: from.sender_kind,
+        sender: from.sender_id,
+        name: &from.client_msg_id,
+        older,
+        last_kind: last.sender_kind,
+        last_sender: last.sender_id,
+        last_name: &last.client_msg_id,
+        lifetime: PhantomData,
+    };
+    let removed = match db {
+        Db::Sqlite(c) => remove.execute(c)?,
+        Db::Postgres(c) => remove.execute(c)?,
+    };
+    Ok((removed, Some(last)))
 }

@@ -100,6 +100,9 @@ pub enum AppendError {
     /// The disk or the database does not work now; nothing was stored.
     #[error("the database is unavailable")]
     Unavailable,
+    /// The connection broke during COMMIT, and nobody could be asked: it may have been stored.
+    #[error("whether it was stored is not known")]
+    Unknown,
 }
 
 /// Why an append was not even queued.

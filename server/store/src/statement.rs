@@ -1,9 +1,10 @@
 //! Statements as text that stay prepared. Diesel never caches an upsert, an update or
 //! `sql_query`, and preparing one anew costs more than running it; these it caches by type.
+//! One text serves every backend that understands it.
 
-/// Declares a statement for SQLite: its SQL with a `?` for each bind, and the binds in order.
-macro_rules! sqlite_statement {
-    ($(#[$doc:meta])* $name:ident { $($bind:ident: $rust:ty => $sql_type:ident),+ $(,)? } $sql:expr) => {
+/// Declares a statement: its SQL with a `?` for each bind, and the binds in order.
+macro_rules! statement {
+    ($(#[$doc:meta])* $name:ident { $($bind:ident: $rust:ty => $sql_type:ty),+ $(,)? } $sql:expr) => {
         $(#[$doc])*
         pub(crate) struct $name<'a> {
             $(pub(crate) $bind: $rust,)+
@@ -15,15 +16,26 @@ macro_rules! sqlite_statement {
             const HAS_STATIC_QUERY_ID: bool = true;
         }
 
-        impl diesel::query_builder::QueryFragment<diesel::sqlite::Sqlite> for $name<'_> {
+        impl diesel::query_builder::Query for $name<'_> {
+            type SqlType = diesel::sql_types::Untyped;
+        }
+
+        impl<'a, DB> diesel::query_builder::QueryFragment<DB> for $name<'a>
+        where
+            DB: diesel::backend::Backend,
+            $(
+                $rust: diesel::serialize::ToSql<$sql_type, DB>,
+                DB: diesel::sql_types::HasSqlType<$sql_type>,
+            )+
+        {
             fn walk_ast<'b>(
                 &'b self,
-                mut out: diesel::query_builder::AstPass<'_, 'b, diesel::sqlite::Sqlite>,
+                mut out: diesel::query_builder::AstPass<'_, 'b, DB>,
             ) -> diesel::QueryResult<()> {
                 let mut text = $sql.split('?');
                 $(
                     out.push_sql(text.next().unwrap_or_default());
-                    out.push_bind_param::<diesel::sql_types::$sql_type, _>(&self.$bind)?;
+                    out.push_bind_param::<$sql_type, _>(&self.$bind)?;
                 )+
                 out.push_sql(text.next().unwrap_or_default());
                 Ok(())
@@ -33,4 +45,4 @@ macro_rules! sqlite_statement {
         impl<C> diesel::RunQueryDsl<C> for $name<'_> {}
     };
 }
-pub(crate) use sqlite_statement;
+pub(crate) use statement;

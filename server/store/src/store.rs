@@ -1,12 +1,11 @@
 //! The store as the server holds it: a queue to the one writer, a queue to the readers, and a
 //! way to close both in order.
 
-use crate::checkpoint::Checkpoints;
+use crate::backend::{self, Opened};
 use crate::clock::Clock;
 use crate::config::{Gauges, Meters, StoreConfig};
 use crate::conn::Conn;
 use crate::error::{OpenError, StoreError};
-use crate::open;
 use crate::position::PositionUpdate;
 use crate::reader::Readers;
 use crate::sink::{Append, AppendRefusal, CommitSink};
@@ -28,45 +27,41 @@ struct Inner {
     readers: Readers,
     meters: Arc<Meters>,
     thread: Mutex<Option<JoinHandle<()>>>,
-    /// Held until the writer is gone.
+    /// SQLite's, held until the writer is gone; PostgreSQL's goes with the connection.
     lock: Mutex<Option<File>>,
 }
 
 impl Store {
-    /// Creates the file if it is absent (its folder must exist), takes the lock beside it,
-    /// refuses what is not ours, brings the schema up to date and starts the threads. Blocks.
+    /// Creates the file if it is absent (its folder must exist; a database of PostgreSQL must
+    /// exist), takes the lock, refuses what is not ours, brings the schema up to date and starts the threads. Blocks.
     #[expect(clippy::needless_pass_by_value, reason = "the threads keep them")]
     pub fn open(
         config: StoreConfig,
         clock: Arc<dyn Clock>,
         sink: Arc<dyn CommitSink>,
     ) -> Result<Self, OpenError> {
-        let lock = open::lock(&config.path)?;
-        let conn = open::open_writer(&config)?;
+        let Opened { db, lock, backend } = backend::open(&config)?;
         let meters = Arc::new(Meters::default());
-        let checkpoints = Checkpoints::start(&config, Arc::clone(&meters))?;
-        let snapshots = checkpoints.snapshots();
-        let path = config.path.clone();
         let mut writer = Writer::new(
             config.clone(),
+            backend.clone(),
             Arc::clone(&clock),
             sink,
             Arc::clone(&meters),
-            conn,
-            checkpoints,
+            db,
         )?;
-        let readers = Readers::start(&config, &clock, &snapshots)?;
+        let readers = Readers::start(&config, &backend, &clock, &writer.snapshots())?;
         let (queue, jobs) = bounded(limits::WRITER_QUEUE);
         let thread = std::thread::Builder::new()
             .name("writer".into())
             .spawn(move || writer::run(&mut writer, &jobs))
-            .map_err(|error| OpenError::from_io(&path, &error))?;
+            .map_err(|error| OpenError::said(&config.location, &error.to_string()))?;
         Ok(Self(Arc::new(Inner {
             queue: RwLock::new(Some(queue)),
             readers,
             meters,
             thread: Mutex::new(Some(thread)),
-            lock: Mutex::new(Some(lock)),
+            lock: Mutex::new(lock),
         })))
     }
 

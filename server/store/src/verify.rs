@@ -29,16 +29,16 @@ struct Finding {
 const GAPS: &str = "SELECT conversation, place, 'entries do not run on after seq ' || expected AS what FROM ( \
      SELECT m.conversation_id AS conversation, m.seq AS place, \
        LAG(m.seq, 1, c.first_seq - 1) OVER (PARTITION BY m.conversation_id ORDER BY m.seq) AS expected \
-     FROM messages m JOIN conversations c ON c.id = m.conversation_id) \
+     FROM messages m JOIN conversations c ON c.id = m.conversation_id) AS t \
      WHERE place <> expected + 1 LIMIT 1000";
 const TIMES: &str = "SELECT conversation, place, 'the time does not rise' AS what FROM ( \
      SELECT conversation_id AS conversation, seq AS place, created_at AS at, \
-       LAG(created_at, 1, -1) OVER (PARTITION BY conversation_id ORDER BY seq) AS before \
-     FROM messages) WHERE at <= before LIMIT 1000";
+       LAG(created_at, 1, CAST(-1 AS BIGINT)) OVER (PARTITION BY conversation_id ORDER BY seq) AS before \
+     FROM messages) AS t WHERE at <= before LIMIT 1000";
 const REVS: &str = "SELECT conversation, place, 'changes do not run on after rev ' || expected AS what FROM ( \
      SELECT h.conversation_id AS conversation, h.rev AS place, \
        LAG(h.rev, 1, c.first_rev - 1) OVER (PARTITION BY h.conversation_id ORDER BY h.rev) AS expected \
-     FROM changes h JOIN conversations c ON c.id = h.conversation_id) \
+     FROM changes h JOIN conversations c ON c.id = h.conversation_id) AS t \
      WHERE place <> expected + 1 LIMIT 1000";
 const SENDS: &str = "SELECT s.conversation_id AS conversation, s.seq AS place, \
        'a repeat would be answered with a message that is not there' AS what \
@@ -51,7 +51,8 @@ const ORPHANS: &str = "SELECT m.conversation_id AS conversation, m.seq AS place,
 const AHEAD: &str = "SELECT p.conversation_id AS conversation, p.seq AS place, \
        'device ' || p.device_id || ' is ahead of the log' AS what \
      FROM positions p JOIN conversations c ON c.id = p.conversation_id \
-     WHERE p.seq > MAX(c.first_seq - 1, COALESCE((SELECT MAX(seq) FROM messages m WHERE m.conversation_id = c.id), 0)) \
+     WHERE p.seq > c.first_seq - 1 \
+       AND p.seq > COALESCE((SELECT MAX(seq) FROM messages m WHERE m.conversation_id = c.id), 0) \
      LIMIT 1000";
 
 /// Looks at everything; an empty list is a clean bill. At most 1000 problems of each kind.

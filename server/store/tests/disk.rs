@@ -169,7 +169,7 @@ fn a_file_locked_by_another_program_refuses_and_recovers() {
     use diesel::connection::{Connection, SimpleConnection};
     let db = Db::new();
     let (user, _, here) = db.pair();
-    let mut other = diesel::SqliteConnection::establish(db.config.path.to_str().unwrap()).unwrap();
+    let mut other = diesel::SqliteConnection::establish(db.path().to_str().unwrap()).unwrap();
     other.batch_execute("BEGIN IMMEDIATE").unwrap();
     assert_eq!(
         db.send(here, text(user, "a")),

@@ -9,11 +9,20 @@
 
 mod common;
 
+common::on_both! {
+    a_page_ends_at_its_bytes_but_never_empty,
+    a_time_is_turned_into_a_place,
+    the_list_counts_what_is_unread,
+    an_own_message_moves_the_own_mark_within_a_second,
+    the_list_pages_through_every_conversation_newest_first,
+    names_of_sends_are_forgotten_after_the_window,
+}
+
 use am_store::{
     AppendError, ConversationKey, ListQuery, Principal, conversation, message, read_mark, send,
     verify,
 };
-use common::{Db, named, text};
+use common::{Db, Kind, named, text};
 use proptest::prelude::*;
 use protocol::EntryKind;
 use std::collections::HashMap;
@@ -22,9 +31,8 @@ fn seqs(page: &message::Page) -> Vec<i64> {
     page.rows.iter().map(|row| row.seq).collect()
 }
 
-#[test]
-fn a_page_ends_at_its_bytes_but_never_empty() {
-    let db = Db::new();
+fn a_page_ends_at_its_bytes_but_never_empty(on: Kind) {
+    let db = on.open();
     let (user, _, here) = db.pair();
     for _ in 0..5 {
         db.send(here, text(user, &"x".repeat(100))).unwrap();
@@ -52,9 +60,8 @@ fn a_page_ends_at_its_bytes_but_never_empty() {
     assert_eq!(missing, Err(am_store::StoreError::NotFound));
 }
 
-#[test]
-fn a_time_is_turned_into_a_place() {
-    let db = Db::new();
+fn a_time_is_turned_into_a_place(on: Kind) {
+    let db = on.open();
     let (user, _, here) = db.pair();
     let mut times = Vec::new();
     for _ in 0..9 {
@@ -69,9 +76,8 @@ fn a_time_is_turned_into_a_place() {
     assert_eq!(at(times[8].plus_micros(5)), 9);
 }
 
-#[test]
-fn the_list_counts_what_is_unread() {
-    let db = Db::new();
+fn the_list_counts_what_is_unread(on: Kind) {
+    let db = on.open();
     let (user, agent, here) = db.pair();
     let unread = |who: Principal| {
         db.write(|_| Ok(())).unwrap();
@@ -109,9 +115,8 @@ fn the_list_counts_what_is_unread() {
     assert_eq!(stranger, Err(am_store::StoreError::NotFound));
 }
 
-#[test]
-fn an_own_message_moves_the_own_mark_within_a_second() {
-    let db = Db::new();
+fn an_own_message_moves_the_own_mark_within_a_second(on: Kind) {
+    let db = on.open();
     let (user, agent, here) = db.pair();
     db.send(here, text(agent, "hi")).unwrap();
     db.send(here, text(user, "hello")).unwrap();
@@ -127,9 +132,8 @@ fn an_own_message_moves_the_own_mark_within_a_second() {
     assert_eq!(row.last_at, common::NEW_YEAR.plus_micros(1));
 }
 
-#[test]
-fn the_list_pages_through_every_conversation_newest_first() {
-    let db = Db::new();
+fn the_list_pages_through_every_conversation_newest_first(on: Kind) {
+    let db = on.open();
     let user = db.user("ada");
     let mut made: Vec<ConversationKey> = (0..7)
         .map(|n| {
@@ -174,7 +178,7 @@ fn the_hot_queries_use_their_indexes() {
         detail: String,
     }
     let db = Db::new();
-    let mut conn = diesel::SqliteConnection::establish(db.config.path.to_str().unwrap()).unwrap();
+    let mut conn = diesel::SqliteConnection::establish(db.path().to_str().unwrap()).unwrap();
     conn.batch_execute("PRAGMA query_only = ON").unwrap();
     for (query, index) in [
         (
@@ -206,9 +210,8 @@ fn the_hot_queries_use_their_indexes() {
     }
 }
 
-#[test]
-fn names_of_sends_are_forgotten_after_the_window() {
-    let db = Db::new();
+fn names_of_sends_are_forgotten_after_the_window(on: Kind) {
+    let db = on.open();
     let (user, agent, here) = db.pair();
     for n in 0..20 {
         db.send(here, named(user, &format!("u{n}"), "x")).unwrap();

@@ -44,17 +44,14 @@ fn refused_untouched(path: &Path, expected: &OpenError) {
 #[test]
 fn a_second_process_is_kept_out() {
     let db = Db::new();
+    assert_eq!(try_open(db.path()), OpenError::Locked(db.path().into()));
     assert_eq!(
-        try_open(&db.config.path),
-        OpenError::Locked(db.config.path.clone())
-    );
-    assert_eq!(
-        migrate::up(&db.config.path),
-        Err(OpenError::Locked(db.config.path.clone()))
+        migrate::up(db.path()),
+        Err(OpenError::Locked(db.path().into()))
     );
     db.store.close();
     assert!(
-        migrate::status(&db.config.path)
+        migrate::status(db.path())
             .unwrap()
             .iter()
             .all(|version| version.applied)
@@ -71,7 +68,7 @@ fn a_database_of_the_go_server_is_refused_and_the_import_is_named() {
     for (number, sql) in cases.iter().enumerate() {
         let path = folder.path().join(format!("go{number}.db"));
         drop(sqlite(&path, sql));
-        let expected = OpenError::GoMessenger(path.clone());
+        let expected = OpenError::GoMessenger((&path).into());
         refused_untouched(&path, &expected);
         assert!(expected.to_string().contains("am-migrate import"));
     }
@@ -85,26 +82,26 @@ fn a_database_of_another_program_is_refused() {
         &path,
         "CREATE TABLE bookmarks (id INTEGER PRIMARY KEY)",
     ));
-    refused_untouched(&path, &OpenError::Foreign(path.clone()));
+    refused_untouched(&path, &OpenError::Foreign((&path).into()));
     let look_alike = folder.path().join("alike.db");
     drop(sqlite(
         &look_alike,
         "CREATE TABLE server_state (name TEXT, value BLOB); CREATE TABLE __diesel_schema_migrations (version TEXT)",
     ));
-    refused_untouched(&look_alike, &OpenError::Foreign(look_alike.clone()));
+    refused_untouched(&look_alike, &OpenError::Foreign((&look_alike).into()));
 }
 
 #[test]
 fn a_newer_schema_is_refused() {
     let db = Db::new();
-    let path = db.config.path.clone();
+    let path = db.path().to_path_buf();
     db.store.close();
     drop(sqlite(
         &path,
         "INSERT INTO __diesel_schema_migrations (version) VALUES ('29990101000000')",
     ));
     let expected = OpenError::Newer {
-        path: path.clone(),
+        place: (&path).into(),
         version: "29990101000000".into(),
     };
     refused_untouched(&path, &expected);
@@ -116,35 +113,35 @@ fn what_is_no_database_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("notes.txt");
     std::fs::write(&path, "not a database, but longer than sixteen bytes").unwrap();
-    refused_untouched(&path, &OpenError::NotADatabase(path.clone()));
+    refused_untouched(&path, &OpenError::NotADatabase((&path).into()));
     std::fs::write(&path, "short").unwrap();
-    refused_untouched(&path, &OpenError::NotADatabase(path.clone()));
+    refused_untouched(&path, &OpenError::NotADatabase((&path).into()));
     assert_eq!(
         try_open(folder.path()),
-        OpenError::NotADatabase(folder.path().to_path_buf())
+        OpenError::NotADatabase(folder.path().into())
     );
 }
 
 #[test]
 fn a_damaged_database_is_refused() {
     let db = Db::new();
-    let path = db.config.path.clone();
+    let path = db.path().to_path_buf();
     db.store.close();
     let mut bytes = std::fs::read(&path).unwrap();
     bytes[16..4096].fill(0xff);
     std::fs::write(&path, bytes).unwrap();
-    assert_eq!(try_open(&path), OpenError::NotADatabase(path));
+    assert_eq!(try_open(&path), OpenError::NotADatabase(path.into()));
 }
 
 #[test]
 fn a_read_only_file_is_refused() {
     let db = Db::new();
-    let path = db.config.path.clone();
+    let path = db.path().to_path_buf();
     db.store.close();
     let mut permissions = std::fs::metadata(&path).unwrap().permissions();
     permissions.set_readonly(true);
     std::fs::set_permissions(&path, permissions).unwrap();
-    refused_untouched(&path, &OpenError::ReadOnly(path.clone()));
+    refused_untouched(&path, &OpenError::ReadOnly((&path).into()));
 }
 
 #[test]
@@ -164,27 +161,27 @@ fn a_full_disk_is_refused() {
         max_pages: Some(4),
         ..StoreConfig::at(&path)
     };
-    assert_eq!(try_config(config), OpenError::DiskFull(path.clone()));
-    let again = Db::open(StoreConfig::at(&path));
+    assert_eq!(try_config(config), OpenError::DiskFull((&path).into()));
+    let again = Db::at(StoreConfig::at(&path));
     again.user("ada");
 }
 
 #[test]
 fn a_file_that_another_program_holds_is_refused() {
     let db = Db::new();
-    let path = db.config.path.clone();
+    let path = db.path().to_path_buf();
     db.store.close();
     let holder = sqlite(&path, "PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE");
-    assert_eq!(try_open(&path), OpenError::Busy(path.clone()));
+    assert_eq!(try_open(&path), OpenError::Busy((&path).into()));
     drop(holder);
-    Db::open(StoreConfig::at(&path)).user("ada");
+    Db::at(StoreConfig::at(&path)).user("ada");
 }
 
 #[test]
 fn an_odd_path_is_no_obstacle() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("50%20 of #1?mode=memory.db");
-    let db = Db::open(StoreConfig::at(&path));
+    let db = Db::at(StoreConfig::at(&path));
     db.user("ada");
     assert!(
         db.read(|c| am_store::user::find_by_name(c, "ada"))
@@ -229,7 +226,7 @@ fn the_schema_goes_down_and_up_again_unchanged() {
     assert_eq!(schema().len(), 1, "only the list of versions stays");
     assert_eq!(migrate::up(&path).unwrap(), all);
     assert_eq!(schema(), first);
-    Db::open(StoreConfig::at(&path)).user("ada");
+    Db::at(StoreConfig::at(&path)).user("ada");
 }
 
 #[test]

@@ -8,11 +8,19 @@
 
 mod common;
 
+common::on_both! {
+    a_new_device_of_a_user_starts_at_the_furthest_position,
+    a_device_known_before_keeps_its_position,
+    the_least_recently_used_device_goes_when_there_are_too_many,
+    a_position_of_what_is_gone_is_passed_over,
+    behind_tells_what_a_device_has_not_seen,
+}
+
 use am_store::{
     ChangeKind, ConversationKey, DeviceKey, PositionUpdate, Principal, change, conversation, device,
 };
 use am_store::{message, position};
-use common::{Db, NEW_YEAR, text};
+use common::{Db, Kind, NEW_YEAR, text};
 use proptest::prelude::*;
 use protocol::{Position, limits};
 
@@ -38,9 +46,8 @@ fn load(db: &Db, device: DeviceKey, conversation: ConversationKey) -> Position {
         .unwrap()
 }
 
-#[test]
-fn a_new_device_of_a_user_starts_at_the_furthest_position() {
-    let db = Db::new();
+fn a_new_device_of_a_user_starts_at_the_furthest_position(on: Kind) {
+    let db = on.open();
     let (user, agent, here) = db.pair();
     let there = db.direct(am_store::UserKey(user.key), am_store::AgentKey(agent.key));
     let other = Principal::user(db.user("eve"));
@@ -71,9 +78,8 @@ fn a_new_device_of_a_user_starts_at_the_furthest_position() {
     );
 }
 
-#[test]
-fn a_device_known_before_keeps_its_position() {
-    let db = Db::new();
+fn a_device_known_before_keeps_its_position(on: Kind) {
+    let db = on.open();
     let (user, agent, here) = db.pair();
     let phone = device_of(&db, user, "phone", 0).key;
     let laptop = device_of(&db, user, "laptop", 0).key;
@@ -89,9 +95,8 @@ fn a_device_known_before_keeps_its_position() {
     );
 }
 
-#[test]
-fn the_least_recently_used_device_goes_when_there_are_too_many() {
-    let db = Db::new();
+fn the_least_recently_used_device_goes_when_there_are_too_many(on: Kind) {
+    let db = on.open();
     let (user, _, here) = db.pair();
     let keys: Vec<_> = (0..limits::DEVICES_PER_USER as i64)
         .map(|n| device_of(&db, user, &format!("d{n}"), n).key)
@@ -119,9 +124,8 @@ fn the_least_recently_used_device_goes_when_there_are_too_many() {
     );
 }
 
-#[test]
-fn a_position_of_what_is_gone_is_passed_over() {
-    let db = Db::new();
+fn a_position_of_what_is_gone_is_passed_over(on: Kind) {
+    let db = on.open();
     let (user, _, here) = db.pair();
     let phone = device_of(&db, user, "phone", 0).key;
     save(
@@ -136,9 +140,8 @@ fn a_position_of_what_is_gone_is_passed_over() {
     assert_eq!(db.send(here, text(user, "x")).unwrap().seq, 1);
 }
 
-#[test]
-fn behind_tells_what_a_device_has_not_seen() {
-    let db = Db::new();
+fn behind_tells_what_a_device_has_not_seen(on: Kind) {
+    let db = on.open();
     let (user, agent, here) = db.pair();
     let (u, a) = (am_store::UserKey(user.key), am_store::AgentKey(agent.key));
     let (seen, changed, empty) = (db.direct(u, a), db.direct(u, a), db.direct(u, a));

@@ -15,15 +15,13 @@ use am_store::{
     Role, StoreError, UserKey, agent, change, conversation, device, invite, login, message,
     position, read_mark, server_state, user, verify,
 };
-use common::{Db, NEW_YEAR, insert_user, named, new_direct, text};
+use common::{Db, Kind, NEW_YEAR, insert_user, named, new_direct, text};
 use protocol::{AgentId, Party, Position, PrincipalKind, Timestamp};
 
-#[test]
-fn the_story_on_sqlite() {
-    story(&Db::new());
-}
+common::on_both! { the_story }
 
-fn story(db: &Db) {
+fn the_story(on: Kind) {
+    let db = &on.open();
     let ada = people(db);
     let bot = agents(db);
     logins_and_invites(db, ada);

@@ -15,7 +15,7 @@ use std::time::Instant;
 const LIMIT: u64 = 1024 * 1024;
 
 fn wal_size(db: &Db) -> u64 {
-    std::fs::metadata(format!("{}-wal", db.config.path.display())).map_or(0, |meta| meta.len())
+    std::fs::metadata(format!("{}-wal", db.path().display())).map_or(0, |meta| meta.len())
 }
 
 /// Writes at least `limits` times the limit into the WAL; gives the largest size of the file.

@@ -8,15 +8,30 @@
 
 mod common;
 
+common::on_both! {
+    entries_are_numbered_without_gaps_in_the_order_they_came,
+    times_rise_when_the_clock_steps_back,
+    a_repeat_gets_the_first_answer_and_stores_nothing,
+    the_same_name_for_something_else_is_a_conflict,
+    a_name_is_free_again_after_the_window,
+    a_failing_row_fails_alone_and_leaves_no_gap,
+    a_closure_that_fails_undoes_only_itself,
+    a_panicking_closure_harms_nobody_else,
+    a_reader_cannot_write,
+    an_unknown_conversation_refuses_and_a_deleted_one_too,
+    numbers_go_on_after_the_whole_log_was_removed,
+    dropping_the_store_finishes_its_queue,
+    a_closed_store_says_so,
+}
+
 use am_store::{
     AppendError, AppendRefusal, ConversationKey, StoreError, conversation, message, user, verify,
 };
-use common::{Db, insert_user, named, text};
+use common::{Db, Kind, insert_user, named, text};
 use protocol::Timestamp;
 
-#[test]
-fn entries_are_numbered_without_gaps_in_the_order_they_came() {
-    let db = Db::new();
+fn entries_are_numbered_without_gaps_in_the_order_they_came(on: Kind) {
+    let db = on.open();
     let (user, agent, here) = db.pair();
     let there = db.direct(am_store::UserKey(user.key), am_store::AgentKey(agent.key));
     for n in 0..3000u64 {
@@ -47,9 +62,8 @@ fn entries_are_numbered_without_gaps_in_the_order_they_came() {
     assert_eq!(db.read(verify::check).unwrap(), vec![]);
 }
 
-#[test]
-fn times_rise_when_the_clock_steps_back() {
-    let db = Db::new();
+fn times_rise_when_the_clock_steps_back(on: Kind) {
+    let db = on.open();
     let (user, _, here) = db.pair();
     let first = db.send(here, text(user, "a")).unwrap();
     db.clock.set(Timestamp::from_micros(1_600_000_000_000_000));
@@ -63,9 +77,8 @@ fn times_rise_when_the_clock_steps_back() {
     assert!(third.created_at > second.created_at && third.id > second.id);
 }
 
-#[test]
-fn a_repeat_gets_the_first_answer_and_stores_nothing() {
-    let db = Db::new();
+fn a_repeat_gets_the_first_answer_and_stores_nothing(on: Kind) {
+    let db = on.open();
     let (user, agent, here) = db.pair();
     db.offer(here, 1, named(user, "k", "hello"));
     db.offer(here, 2, named(user, "k", "hello"));
@@ -87,9 +100,8 @@ fn a_repeat_gets_the_first_answer_and_stores_nothing() {
     assert_eq!(db.read(move |c| message::last_seq(c, here)).unwrap(), 2);
 }
 
-#[test]
-fn the_same_name_for_something_else_is_a_conflict() {
-    let db = Db::new();
+fn the_same_name_for_something_else_is_a_conflict(on: Kind) {
+    let db = on.open();
     let (user, agent, here) = db.pair();
     let there = db.direct(am_store::UserKey(user.key), am_store::AgentKey(agent.key));
     db.send(here, named(user, "k", "hello")).unwrap();
@@ -118,9 +130,8 @@ fn the_same_name_for_something_else_is_a_conflict() {
     );
 }
 
-#[test]
-fn a_name_is_free_again_after_the_window() {
-    let db = Db::with(|config| config.dedupe_window_s = 60);
+fn a_name_is_free_again_after_the_window(on: Kind) {
+    let db = on.with(|config| config.dedupe_window_s = 60);
     let (user, _, here) = db.pair();
     db.send(here, named(user, "k", "hello")).unwrap();
     db.clock.advance_micros(59_000_000);
@@ -134,17 +145,22 @@ fn a_name_is_free_again_after_the_window() {
     assert!(db.send(here, named(user, "k", "other")).unwrap().replayed);
 }
 
-#[test]
-fn a_failing_row_fails_alone_and_leaves_no_gap() {
-    let db = Db::new();
+fn a_failing_row_fails_alone_and_leaves_no_gap(on: Kind) {
+    let db = on.open();
     let (user, _, here) = db.pair();
-    db.write(|c| {
-        c.batch_execute(
+    let trigger = match on {
+        Kind::Sqlite => {
             "CREATE TRIGGER refuse BEFORE INSERT ON messages WHEN NEW.body = 'boom' \
-             BEGIN SELECT RAISE(ABORT, 'boom'); END",
-        )
-    })
-    .unwrap();
+             BEGIN SELECT RAISE(ABORT, 'boom'); END"
+        }
+        Kind::Postgres => {
+            "CREATE FUNCTION boom() RETURNS trigger LANGUAGE plpgsql AS \
+               $$BEGIN RAISE EXCEPTION 'boom'; END$$; \
+             CREATE TRIGGER refuse BEFORE INSERT ON messages FOR EACH ROW \
+               WHEN (NEW.body = 'boom') EXECUTE FUNCTION boom()"
+        }
+    };
+    db.write(move |c| c.batch_execute(trigger)).unwrap();
     for n in 0..1000u64 {
         let body = if n % 7 == 3 { "boom" } else { "fine" };
         db.offer(here, n, named(user, &format!("k{n}"), body));
@@ -163,15 +179,17 @@ fn a_failing_row_fails_alone_and_leaves_no_gap() {
         vec![],
         "no claim of a refused message stays"
     );
-    db.write(|c| c.batch_execute("DROP TRIGGER refuse"))
-        .unwrap();
+    let untrigger = match on {
+        Kind::Sqlite => "DROP TRIGGER refuse",
+        Kind::Postgres => "DROP TRIGGER refuse ON messages",
+    };
+    db.write(move |c| c.batch_execute(untrigger)).unwrap();
     let retried = db.send(here, named(user, "k3", "boom")).unwrap();
     assert_eq!((retried.seq, retried.replayed), (next, false));
 }
 
-#[test]
-fn a_closure_that_fails_undoes_only_itself() {
-    let db = Db::new();
+fn a_closure_that_fails_undoes_only_itself(on: Kind) {
+    let db = on.open();
     let (user, _, here) = db.pair();
     db.offer(here, 0, text(user, "before"));
     let failed: Result<(), _> = db.write(|c| {
@@ -186,9 +204,8 @@ fn a_closure_that_fails_undoes_only_itself() {
     assert_eq!(db.read(|c| user::find_by_name(c, "eve")).unwrap(), None);
 }
 
-#[test]
-fn a_panicking_closure_harms_nobody_else() {
-    let db = Db::new();
+fn a_panicking_closure_harms_nobody_else(on: Kind) {
+    let db = on.open();
     let (user, _, here) = db.pair();
     let panicked: Result<(), _> = db.write(|c| {
         insert_user(c, "eve")?;
@@ -201,16 +218,14 @@ fn a_panicking_closure_harms_nobody_else() {
     assert_eq!(db.read(|c| user::find_by_name(c, "eve")).unwrap(), None);
 }
 
-#[test]
-fn a_reader_cannot_write() {
-    let db = Db::new();
+fn a_reader_cannot_write(on: Kind) {
+    let db = on.open();
     let refused = db.read(|c| insert_user(c, "eve").map(drop));
     assert_eq!(refused, Err(StoreError::Unavailable));
 }
 
-#[test]
-fn an_unknown_conversation_refuses_and_a_deleted_one_too() {
-    let db = Db::new();
+fn an_unknown_conversation_refuses_and_a_deleted_one_too(on: Kind) {
+    let db = on.open();
     let (user, _, here) = db.pair();
     assert_eq!(
         db.send(ConversationKey(99), text(user, "x")),
@@ -225,9 +240,8 @@ fn an_unknown_conversation_refuses_and_a_deleted_one_too() {
     assert_eq!(db.read(verify::check).unwrap(), vec![]);
 }
 
-#[test]
-fn numbers_go_on_after_the_whole_log_was_removed() {
-    let db = Db::new();
+fn numbers_go_on_after_the_whole_log_was_removed(on: Kind) {
+    let db = on.open();
     let (user, _, here) = db.pair();
     for n in 0..5 {
         db.send(here, text(user, &n.to_string())).unwrap();
@@ -271,31 +285,29 @@ fn what_was_acknowledged_survives_a_crash() {
     assert_eq!(copy.send(here, text(user, "on")).unwrap().seq, 501);
 }
 
-#[test]
-fn dropping_the_store_finishes_its_queue() {
-    let db = Db::new();
+fn dropping_the_store_finishes_its_queue(on: Kind) {
+    let db = on.open();
     let (user, _, here) = db.pair();
     (0..300).for_each(|n| db.offer(here, n, text(user, "x")));
     let Db {
         store,
         outcomes,
         config,
-        folder,
+        home,
         ..
     } = db;
     drop(store);
     assert_eq!(outcomes.iter().flatten().count(), 300);
-    let mut again = Db::open(config);
-    again.folder = folder;
+    let mut again = Db::at(config);
+    again.home = home;
     assert_eq!(
         again.read(move |c| message::last_seq(c, here)).unwrap(),
         300
     );
 }
 
-#[test]
-fn a_closed_store_says_so() {
-    let db = Db::new();
+fn a_closed_store_says_so(on: Kind) {
+    let db = on.open();
     let (user, _, here) = db.pair();
     db.store.close();
     db.store.close();

@@ -1,14 +1,18 @@
-//! One message into one open transaction: the repeat check, the next `seq` and time of its
-//! conversation, the row. Numbers come from a working copy that is adopted after COMMIT.
+//! Messages into an open transaction: the repeat check, the next `seq` and time of the
+//! conversation, the row. Numbers come from a working copy that is adopted after COMMIT. Here
+//! for SQLite, one message at a time: a statement costs it no journey.
 
-use super::heads::Heads;
+use super::append_postgres;
+use super::heads::{Head, Heads};
 use crate::conn::Db;
 use crate::keys::{ConversationKey, Principal};
 use crate::schema::{messages, sends};
 use crate::snowflake::Snowflake;
-use crate::statement::sqlite_statement;
-use crate::{AppendError, NewEntry, Stored};
+use crate::statement::statement;
+use crate::{Append, AppendError, NewEntry, Stored};
 use diesel::prelude::*;
+use diesel::sql_types::{BigInt, Binary, SmallInt, Text};
+use diesel::sqlite::SqliteConnection;
 use protocol::{MessageId, Timestamp};
 use sha2::{Digest, Sha256};
 use std::marker::PhantomData;
@@ -23,16 +27,66 @@ pub(crate) struct Desk<'a> {
 
 /// Where an entry goes.
 #[derive(Debug, Clone, Copy)]
-struct Place {
-    id: i64,
-    conversation: ConversationKey,
-    seq: i64,
-    created_at: i64,
+pub(super) struct Place {
+    pub(super) id: i64,
+    pub(super) conversation: ConversationKey,
+    pub(super) seq: i64,
+    pub(super) created_at: i64,
 }
 
-/// Stores `entry`, or finds the answer that its first sending got. The outer error is the
-/// database's, and whoever called rolls back.
-pub(crate) fn append(
+impl Place {
+    pub(super) fn stored(self, replayed: bool) -> Stored {
+        Stored {
+            id: MessageId::from_i64(self.id),
+            seq: self.seq,
+            created_at: Timestamp::from_micros(self.created_at),
+            replayed,
+        }
+    }
+
+    pub(super) const fn head(self) -> Head {
+        Head {
+            seq: self.seq,
+            created_at: self.created_at,
+        }
+    }
+}
+
+impl Desk<'_> {
+    /// The place after `head`.
+    pub(super) fn place_after(&mut self, head: Head, conversation: ConversationKey) -> Place {
+        Place {
+            id: self.ids.next(self.now),
+            conversation,
+            seq: head.seq + 1,
+            created_at: self.now.micros().max(head.created_at + 1),
+        }
+    }
+
+    /// Repeats of what was sent before are new sends.
+    pub(super) const fn oldest(&self) -> i64 {
+        self.now.micros() - self.window_us
+    }
+}
+
+/// Stores `appends` in their order and fills `results`, or finds the answers that their first
+/// sending got. The outer error is the database's, and whoever called rolls back.
+pub(crate) fn append_all(
+    db: &mut Db,
+    desk: &mut Desk<'_>,
+    appends: &[Append],
+    results: &mut [Result<Stored, AppendError>],
+) -> QueryResult<()> {
+    if let Db::Postgres(conn) = db {
+        return append_postgres::append_all(conn, desk, appends, results);
+    }
+    for (append, result) in appends.iter().zip(results) {
+        *result = append_one(db, desk, append.conversation, &append.entry)?;
+    }
+    Ok(())
+}
+
+fn append_one(
     db: &mut Db,
     desk: &mut Desk<'_>,
     conversation: ConversationKey,
@@ -41,44 +95,27 @@ pub(crate) fn append(
     let Some(head) = desk.heads.get(db, conversation)? else {
         return Ok(Err(AppendError::NoSuchConversation));
     };
-    let place = Place {
-        id: desk.ids.next(desk.now),
-        conversation,
-        seq: head.seq + 1,
-        created_at: desk.now.micros().max(head.created_at + 1),
+    let Db::Sqlite(conn) = db else {
+        return Err(diesel::result::Error::NotFound);
     };
+    let place = desk.place_after(head, conversation);
     if let Some(client_msg_id) = &entry.client_msg_id {
         let hash = body_hash(conversation, entry);
-        let oldest = desk.now.micros() - desk.window_us;
-        if let Some(first) = claim(
-            db,
+        let claimed = claim(
+            conn,
             entry.sender,
             client_msg_id.as_str(),
             place,
             &hash,
-            oldest,
-        )? {
+            desk.oldest(),
+        )?;
+        if let Some(first) = claimed {
             return Ok(first);
         }
     }
-    insert(db, place, entry)?;
-    desk.heads.advance(
-        conversation,
-        super::heads::Head {
-            seq: place.seq,
-            created_at: place.created_at,
-        },
-    );
-    Ok(Ok(stored(place, false)))
-}
-
-fn stored(place: Place, replayed: bool) -> Stored {
-    Stored {
-        id: MessageId::from_i64(place.id),
-        seq: place.seq,
-        created_at: Timestamp::from_micros(place.created_at),
-        replayed,
-    }
+    insert(conn, place, entry)?;
+    desk.heads.advance(conversation, place.head());
+    Ok(Ok(place.stored(false)))
 }
 
 /// The first 16 bytes of SHA-256 over what must be the same in a repeat.
@@ -104,7 +141,7 @@ type SendColumns = (i64, i64, i64, i64, Vec<u8>);
 /// Takes the sender's name for this send. `Some`: it was taken within the window, and this is
 /// what the repeat is answered with.
 fn claim(
-    db: &mut Db,
+    conn: &mut SqliteConnection,
     sender: Principal,
     client_msg_id: &str,
     place: Place,
@@ -123,10 +160,7 @@ fn claim(
         oldest,
         lifetime: PhantomData,
     };
-    let taken = match db {
-        Db::Sqlite(c) => claim.execute(c)?,
-    };
-    if taken == 1 {
+    if claim.execute(conn)? == 1 {
         return Ok(None);
     }
     let (id, conversation, seq, created_at, first_hash): SendColumns = sends::table
@@ -138,7 +172,7 @@ fn claim(
             sends::created_at,
             sends::body_hash,
         ))
-        .first(db)?;
+        .first(conn)?;
     if first_hash != hash {
         return Ok(Some(Err(AppendError::Conflict)));
     }
@@ -148,10 +182,10 @@ fn claim(
         seq,
         created_at,
     };
-    Ok(Some(Ok(stored(first, true))))
+    Ok(Some(Ok(first.stored(true))))
 }
 
-sqlite_statement! {
+statement! {
     /// Inserts the claim, or takes over one that is too old; changes nothing where a younger
     /// one stands.
     Claim {
@@ -173,7 +207,7 @@ sqlite_statement! {
      WHERE created_at < ?"
 }
 
-fn insert(db: &mut Db, place: Place, entry: &NewEntry) -> QueryResult<()> {
+fn insert(conn: &mut SqliteConnection, place: Place, entry: &NewEntry) -> QueryResult<()> {
     let row = (
         messages::id.eq(place.id),
         messages::conversation_id.eq(place.conversation.0),
@@ -190,10 +224,8 @@ fn insert(db: &mut Db, place: Place, entry: &NewEntry) -> QueryResult<()> {
         messages::metadata.eq(entry.metadata.as_deref()),
         messages::created_at.eq(place.created_at),
     );
-    match db {
-        Db::Sqlite(c) => diesel::insert_into(messages::table)
-            .values(row)
-            .execute(c)
-            .map(drop),
-    }
+    diesel::insert_into(messages::table)
+        .values(row)
+        .execute(conn)
+        .map(drop)
 }

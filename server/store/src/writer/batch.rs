@@ -5,7 +5,7 @@ use crate::error::StoreError;
 use crate::keys::{ConversationKey, DeviceKey};
 use crate::position::PositionUpdate;
 use crate::{Append, AppendError, Outcome, Stored};
-use protocol::Position;
+use protocol::{MessageId, Position};
 use std::collections::HashMap;
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -93,7 +93,10 @@ pub(crate) struct Batch {
     pub(crate) steps: Vec<Step>,
     pub(crate) appends: Vec<Append>,
     pub(crate) results: Vec<Result<Stored, AppendError>>,
-    pub(crate) calls: Vec<Box<dyn Call>>,
+    /// None where it was answered already.
+    pub(crate) calls: Vec<Option<Box<dyn Call>>>,
+    /// So many calls have run, and can run no second time.
+    pub(crate) ran: usize,
     /// Since the last closure.
     pub(crate) positions: Positions,
     jobs: usize,
@@ -115,7 +118,7 @@ impl Batch {
                         .push(Step::Positions(std::mem::take(&mut self.positions)));
                 }
                 self.steps.push(Step::Call(self.calls.len()));
-                self.calls.push(call);
+                self.calls.push(Some(call));
             }
             Job::Positions(updates) => updates
                 .into_iter()
@@ -142,9 +145,36 @@ impl Batch {
         kept.rev = kept.rev.max(update.position.rev);
     }
 
-    /// Refuses everything, whatever was done before.
-    pub(crate) fn refuse(&mut self) {
-        self.results.fill(Err(AppendError::Unavailable));
+    /// Refuses all appends, whatever was done before.
+    pub(crate) fn refuse(&mut self, error: AppendError) {
+        self.results.fill(Err(error));
+    }
+
+    /// Makes the batch ready for another transaction after its first was undone: what can run
+    /// only once and has run is refused.
+    pub(crate) fn again(&mut self) {
+        self.refuse(AppendError::Unavailable);
+        for call in self.calls.iter_mut().take(self.ran) {
+            if let Some(call) = call.take() {
+                call.answer(Err(StoreError::Unavailable));
+            }
+        }
+    }
+
+    /// The first message that the transaction stores; whether it is there tells whether all is.
+    pub(crate) fn first_stored(&self) -> Option<MessageId> {
+        let stored = self.results.iter().flatten();
+        stored
+            .into_iter()
+            .find(|stored| !stored.replayed)
+            .map(|stored| stored.id)
+    }
+
+    /// Answers every call that was not answered yet.
+    pub(crate) fn answer_calls(&mut self, committed: &Result<(), StoreError>) {
+        for call in self.calls.drain(..).flatten() {
+            call.answer(committed.clone());
+        }
     }
 
     /// The outcomes of the appends, in order; the batch has none afterwards.

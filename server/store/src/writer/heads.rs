@@ -1,5 +1,6 @@
 //! The newest `seq` and time of each conversation: a cache of what is committed, and over it
-//! the numbers of the open transaction, which are adopted after COMMIT or given back.
+//! the numbers of the open transaction, which are adopted after COMMIT or given back. On
+//! PostgreSQL nothing is cached: there the conversation's row, locked, says what is newest.
 
 use crate::conn::Db;
 use crate::keys::ConversationKey;
@@ -28,15 +29,30 @@ pub(crate) struct Heads {
     working: HashMap<ConversationKey, Head>,
     /// What `working` said before each advance since the last mark.
     undo: Vec<(ConversationKey, Option<Head>)>,
+    /// Whether what is committed is remembered, and so are numbers after a savepoint is undone
+    /// (with it PostgreSQL gives back the locks of the rows).
+    remembers: bool,
 }
 
 impl Heads {
-    pub(crate) fn new() -> Self {
+    /// Empty; `remembers` for a backend that only this process writes to.
+    pub(crate) fn new(remembers: bool) -> Self {
         Self {
             committed: LruCache::new(CACHED),
             working: HashMap::new(),
             undo: Vec::new(),
+            remembers,
         }
+    }
+
+    /// The newest entry if the open transaction knows it.
+    pub(crate) fn known(&self, key: ConversationKey) -> Option<Head> {
+        self.working.get(&key).copied()
+    }
+
+    /// What the open transaction has read.
+    pub(crate) fn learn(&mut self, key: ConversationKey, head: Head) {
+        self.working.insert(key, head);
     }
 
     /// The newest entry as the open transaction sees it; `None` where the conversation is not.
@@ -64,6 +80,10 @@ impl Heads {
 
     /// Gives back the numbers since the mark.
     pub(crate) fn give_back(&mut self) {
+        if !self.remembers {
+            self.working.clear();
+            self.undo.clear();
+        }
         while let Some((key, before)) = self.undo.pop() {
             match before {
                 Some(head) => self.working.insert(key, head),
@@ -76,7 +96,9 @@ impl Heads {
     pub(crate) fn adopt(&mut self) {
         self.undo.clear();
         for (key, head) in self.working.drain() {
-            self.committed.put(key, head);
+            if self.remembers {
+                self.committed.put(key, head);
+            }
         }
     }
 

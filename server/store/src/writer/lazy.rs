@@ -6,9 +6,10 @@ use crate::conn::Db;
 use crate::keys::{ConversationKey, Principal};
 use crate::schema::messages;
 use crate::snowflake;
-use crate::statement::sqlite_statement;
+use crate::statement::statement;
 use diesel::dsl::max;
 use diesel::prelude::*;
+use diesel::sql_types::{Array, BigInt, SmallInt};
 use protocol::PrincipalKind;
 use std::collections::HashMap;
 use std::marker::PhantomData;
@@ -100,12 +101,15 @@ impl Lazy {
                 .take(room)
                 .map(|(key, seq)| Dirty::Read(*key, *seq)),
         );
+        let (mut times, mut marks) = (Vec::new(), Vec::new());
         for dirty in &self.flushing {
             match *dirty {
-                Dirty::LastAt(key, at) => raise_last_at(db, key, at)?,
-                Dirty::Read((key, who), seq) => raise_read(db, key, who, seq)?,
+                Dirty::LastAt(key, at) => times.push((key, at)),
+                Dirty::Read(reader, seq) => marks.push((reader, seq)),
             }
         }
+        raise_last_at(db, &times)?;
+        raise_read(db, &marks)?;
         Ok(())
     }
 
@@ -129,41 +133,94 @@ impl Lazy {
     }
 }
 
-sqlite_statement! {
+statement! {
     RaiseLastAt { at: i64 => BigInt, id: i64 => BigInt, below: i64 => BigInt }
     "UPDATE conversations SET last_at = ? WHERE id = ? AND last_at < ?"
 }
 
-fn raise_last_at(db: &mut Db, key: ConversationKey, at: i64) -> QueryResult<()> {
-    let raise = RaiseLastAt {
-        at,
-        id: key.0,
-        below: at,
-        lifetime: PhantomData,
-    };
-    match db {
-        Db::Sqlite(c) => raise.execute(c).map(drop),
-    }
+statement! {
+    RaiseAllLastAt { ids: &'a [i64] => Array<BigInt>, ats: &'a [i64] => Array<BigInt> }
+    "UPDATE conversations c SET last_at = u.at FROM unnest(?, ?) AS u (id, at) \
+     WHERE c.id = u.id AND c.last_at < u.at"
 }
 
-sqlite_statement! {
+fn raise_last_at(db: &mut Db, times: &[(ConversationKey, i64)]) -> QueryResult<()> {
+    match db {
+        Db::Sqlite(c) => {
+            for &(key, at) in times {
+                let raise = RaiseLastAt {
+                    at,
+                    id: key.0,
+                    below: at,
+                    lifetime: PhantomData,
+                };
+                raise.execute(c)?;
+            }
+        }
+        Db::Postgres(c) if !times.is_empty() => {
+            let (ids, ats): (Vec<_>, Vec<_>) = times.iter().map(|(key, at)| (key.0, *at)).unzip();
+            let raise = RaiseAllLastAt {
+                ids: &ids,
+                ats: &ats,
+                lifetime: PhantomData,
+            };
+            raise.execute(c)?;
+        }
+        Db::Postgres(_) => {}
+    }
+    Ok(())
+}
+
+statement! {
     RaiseRead { seq: i64 => BigInt, conversation: i64 => BigInt, kind: i16 => SmallInt, who: i64 => BigInt, below: i64 => BigInt }
     "UPDATE members SET read_seq = ? WHERE conversation_id = ? AND principal_kind = ? AND principal_id = ? AND read_seq < ?"
 }
 
-fn raise_read(db: &mut Db, key: ConversationKey, who: Principal, seq: i64) -> QueryResult<()> {
-    let (kind, who) = (who.kind.as_i16(), who.key);
-    let raise = RaiseRead {
-        seq,
-        conversation: key.0,
-        kind,
-        who,
-        below: seq,
-        lifetime: PhantomData,
-    };
-    match db {
-        Db::Sqlite(c) => raise.execute(c).map(drop),
+statement! {
+    RaiseAllRead {
+        conversations: &'a [i64] => Array<BigInt>,
+        kinds: &'a [i16] => Array<SmallInt>,
+        who: &'a [i64] => Array<BigInt>,
+        seqs: &'a [i64] => Array<BigInt>,
     }
+    "UPDATE members m SET read_seq = u.seq FROM unnest(?, ?, ?, ?) AS u (conversation, kind, who, seq) \
+     WHERE m.conversation_id = u.conversation AND m.principal_kind = u.kind \
+       AND m.principal_id = u.who AND m.read_seq < u.seq"
+}
+
+fn raise_read(db: &mut Db, marks: &[(Reader, i64)]) -> QueryResult<()> {
+    match db {
+        Db::Sqlite(c) => {
+            for &((key, who), seq) in marks {
+                let raise = RaiseRead {
+                    seq,
+                    conversation: key.0,
+                    kind: who.kind.as_i16(),
+                    who: who.key,
+                    below: seq,
+                    lifetime: PhantomData,
+                };
+                raise.execute(c)?;
+            }
+        }
+        Db::Postgres(c) if !marks.is_empty() => {
+            let column = |of: fn(&(Reader, i64)) -> i64| marks.iter().map(of).collect::<Vec<_>>();
+            let kinds: Vec<_> = marks
+                .iter()
+                .map(|((_, who), _)| who.kind.as_i16())
+                .collect();
+            let raise = RaiseAllRead {
+                conversations: &column(|((key, _), _)| key.0),
+                kinds: &kinds,
+                who: &column(|((_, who), _)| who.key),
+                seqs: &column(|(_, seq)| *seq),
+                lifetime: PhantomData,
+            };
+            raise.execute(c)?;
+        }
+        Db::Postgres(_) => {}
+    }
+    Ok(())
 }
 
 /// Makes up for what a crash kept from being flushed: the newest seconds of the log, read by
@@ -175,9 +232,11 @@ pub(crate) fn recover(db: &mut Db, newest_id: i64) -> QueryResult<()> {
         .group_by(messages::conversation_id)
         .select((messages::conversation_id, max(messages::created_at)))
         .load(db)?;
-    for (key, at) in times {
-        raise_last_at(db, ConversationKey(key), at.unwrap_or(0))?;
-    }
+    let times: Vec<_> = times
+        .into_iter()
+        .map(|(key, at)| (ConversationKey(key), at.unwrap_or(0)))
+        .collect();
+    raise_last_at(db, &times)?;
     let marks: Vec<(i64, i16, i64, Option<i64>)> = recent
         .group_by((
             messages::conversation_id,
@@ -191,15 +250,13 @@ pub(crate) fn recover(db: &mut Db, newest_id: i64) -> QueryResult<()> {
             max(messages::seq),
         ))
         .load(db)?;
-    for (key, kind, sender, seq) in marks {
-        if let Some(kind) = PrincipalKind::from_i16(kind) {
-            raise_read(
-                db,
-                ConversationKey(key),
-                Principal { kind, key: sender },
-                seq.unwrap_or(0),
-            )?;
-        }
-    }
-    Ok(())
+    let marks: Vec<_> = marks
+        .into_iter()
+        .filter_map(|(key, kind, sender, seq)| {
+            let kind = PrincipalKind::from_i16(kind)?;
+            let reader = (ConversationKey(key), Principal { kind, key: sender });
+            Some((reader, seq.unwrap_or(0)))
+        })
+        .collect();
+    raise_read(db, &marks)
 }

@@ -3,6 +3,7 @@
 //! It decides nothing about who may write; it never tells of a message that is not durable.
 
 pub(crate) mod append;
+mod append_postgres;
 pub(crate) mod batch;
 pub(crate) mod heads;
 pub(crate) mod hooks;

@@ -7,59 +7,83 @@ use super::batch::{Batch, Positions, Step};
 use super::heads::Heads;
 use super::hooks::{Fresh, HOOKS};
 use super::lazy::{self, Lazy};
-use crate::checkpoint::Checkpoints;
+use crate::backend::{self, Backend};
 use crate::clock::Clock;
 use crate::config::{Meters, StoreConfig, add};
 use crate::conn::{Conn, Db};
 use crate::error::{OpenError, StoreError, is_disk_trouble};
+use crate::location::Location;
 use crate::position::{self, PositionUpdate};
 use crate::schema::messages;
 use crate::snowflake::Snowflake;
-use crate::{AppendError, CommitSink, open};
-use diesel::connection::{AnsiTransactionManager, TransactionManager};
+use crate::sqlite::checkpoint::{self, Checkpoints, Snapshots};
+use crate::{AppendError, BatchPermit, CommitSink};
 use diesel::prelude::*;
-use diesel::sqlite::SqliteConnection;
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// The batch cannot be saved.
+/// How often a batch is tried again where the server may come back.
+const RETRIES: usize = 2;
+
+/// The transaction cannot be saved.
 #[derive(Debug)]
-struct Dead(String);
+struct Dead {
+    text: String,
+    /// COMMIT was sent, and nobody could be asked what became of it.
+    unknown: bool,
+}
 
 impl From<diesel::result::Error> for Dead {
     fn from(error: diesel::result::Error) -> Self {
-        Self(error.to_string())
+        Self::undone(&error)
+    }
+}
+
+impl Dead {
+    fn undone(error: &impl std::fmt::Display) -> Self {
+        Self {
+            text: error.to_string(),
+            unknown: false,
+        }
     }
 }
 
 /// The writer's state.
 pub(crate) struct Writer {
     config: StoreConfig,
+    backend: Backend,
     clock: Arc<dyn Clock>,
     sink: Arc<dyn CommitSink>,
     meters: Arc<Meters>,
-    checkpoints: Checkpoints,
-    /// None after the disk failed; opened again for the next batch.
+    /// None on PostgreSQL, which looks after its own log.
+    checkpoints: Option<Checkpoints>,
+    /// None after it failed; opened again for the next transaction.
     conn: Option<Conn>,
     ids: Snowflake,
     heads: Heads,
     lazy: Lazy,
 }
 
+/// What a batch needs of its transaction's surroundings.
+#[derive(Default)]
+struct Attempt {
+    permit: Option<BatchPermit>,
+    waited: Duration,
+}
+
 impl Writer {
-    /// Takes over a connection that `open` has prepared.
+    /// Takes over a connection that `backend` has prepared.
     pub(crate) fn new(
         config: StoreConfig,
+        backend: Backend,
         clock: Arc<dyn Clock>,
         sink: Arc<dyn CommitSink>,
         meters: Arc<Meters>,
-        conn: SqliteConnection,
-        checkpoints: Checkpoints,
+        mut db: Db,
     ) -> Result<Self, OpenError> {
         let said =
-            |error: diesel::result::Error| OpenError::from_text(&config.path, &error.to_string());
-        let mut db = Db::Sqlite(conn);
+            |error: diesel::result::Error| OpenError::said(&config.location, &error.to_string());
         let newest: Option<i64> = messages::table
             .select(messages::id)
             .order(messages::id.desc())
@@ -69,20 +93,28 @@ impl Writer {
         let newest = newest.unwrap_or(0);
         db.transaction(|db| lazy::recover(db, newest))
             .map_err(said)?;
-        let ids = Snowflake::above(config.node, newest);
-        let conn = Some(Conn::new(db, Arc::clone(&clock)));
-        let (heads, lazy) = (Heads::new(), Lazy::new());
+        let checkpoints = match &config.location {
+            Location::Sqlite(path) => Some(Checkpoints::start(path, &config, Arc::clone(&meters))?),
+            Location::Postgres(_) => None,
+        };
         Ok(Self {
+            ids: Snowflake::above(config.node, newest),
+            conn: Some(Conn::new(db, Arc::clone(&clock))),
+            heads: Heads::new(checkpoints.is_some()),
+            lazy: Lazy::new(),
             config,
+            backend,
             clock,
             sink,
             meters,
             checkpoints,
-            conn,
-            ids,
-            heads,
-            lazy,
         })
+    }
+
+    /// What readers of the same database share with the checkpoints.
+    pub(crate) fn snapshots(&self) -> Snapshots {
+        let checkpoints = self.checkpoints.as_ref();
+        checkpoints.map(Checkpoints::snapshots).unwrap_or_default()
     }
 
     /// How long it may sleep; `None`: for ever.
@@ -92,60 +124,121 @@ impl Writer {
 
     /// Does one batch, and answers everybody in it.
     pub(crate) fn run(&mut self, mut batch: Batch) {
-        // Opened anew where the last batch lost it.
-        let opened = match self.conn.take() {
-            Some(conn) => Ok(conn),
-            None => {
-                open::reopen_writer(&self.config).map(|db| Conn::new(db, Arc::clone(&self.clock)))
+        let mut attempt = Attempt::default();
+        let start = Instant::now();
+        let mut left = if self.backend.may_come_back() {
+            RETRIES
+        } else {
+            0
+        };
+        let committed = loop {
+            match self.transaction(&mut batch, &mut attempt) {
+                Ok(()) => {
+                    self.adopt(&batch, start.elapsed().saturating_sub(attempt.waited));
+                    break Ok(());
+                }
+                Err(dead) if left > 0 && !dead.unknown => {
+                    left -= 1;
+                    tracing::warn!(error = dead.text, "a batch is tried again");
+                    self.forget();
+                    batch.again();
+                }
+                Err(dead) => break Err(self.give_up(&mut batch, &dead)),
             }
         };
-        let mut permit = None;
-        let mut waited = Duration::ZERO;
-        let start = Instant::now();
-        let done = opened
-            .map_err(|error| Dead(error.to_string()))
-            .and_then(|mut conn| {
-                self.fill_transaction(&mut conn, &mut batch)?;
-                if !batch.appends.is_empty() {
-                    let asked = Instant::now();
-                    permit = Some(self.sink.reserve());
-                    waited = asked.elapsed();
-                }
-                with_manager(&mut conn.db, AnsiTransactionManager::commit_transaction)?;
-                Ok(conn)
-            });
-        let committed = match done {
-            Ok(conn) => {
+        self.answer(batch, attempt.permit, &committed);
+        self.after_batch();
+    }
+
+    fn give_up(&mut self, batch: &mut Batch, dead: &Dead) -> StoreError {
+        tracing::error!(error = dead.text, jobs = batch.len(), "a batch was refused");
+        self.forget();
+        add(&self.meters.failed_batches, 1);
+        let (append, call) = if dead.unknown {
+            (AppendError::Unknown, StoreError::Unknown)
+        } else {
+            (AppendError::Unavailable, StoreError::Unavailable)
+        };
+        batch.refuse(append);
+        call
+    }
+
+    /// After a transaction that was undone.
+    fn forget(&mut self) {
+        self.heads.drop_all();
+        self.lazy.put_off();
+    }
+
+    /// One try: BEGIN, everything, COMMIT. The connection stays only after success.
+    fn transaction(&mut self, batch: &mut Batch, attempt: &mut Attempt) -> Result<(), Dead> {
+        let mut conn = match self.conn.take() {
+            Some(conn) => conn,
+            None => self.reopened()?,
+        };
+        self.fill_transaction(&mut conn, batch)?;
+        if !batch.appends.is_empty() && attempt.permit.is_none() {
+            let asked = Instant::now();
+            attempt.permit = Some(self.sink.reserve());
+            attempt.waited = asked.elapsed();
+        }
+        match backend::commit(&mut conn.db) {
+            Ok(()) => self.conn = Some(conn),
+            Err(error) if self.backend.may_come_back() => {
+                drop(conn);
+                self.ask_for_commit(batch, &error)?;
+            }
+            Err(error) => return Err(error.into()),
+        }
+        Ok(())
+    }
+
+    fn reopened(&self) -> Result<Conn, Dead> {
+        let db = self.backend.reopen_writer(&self.config);
+        db.map(|db| Conn::new(db, Arc::clone(&self.clock)))
+            .map_err(|error| Dead::undone(&error))
+    }
+
+    /// COMMIT was sent and not answered. A new session that has the lock sees the end of the old
+    /// one, so the batch's first message is there now or never.
+    fn ask_for_commit(&mut self, batch: &Batch, error: &diesel::result::Error) -> Result<(), Dead> {
+        let unknown = |text: String| Dead {
+            text,
+            unknown: true,
+        };
+        let Some(first) = batch.first_stored() else {
+            return Err(unknown(error.to_string()));
+        };
+        let mut conn = self.reopened().map_err(|dead| unknown(dead.text))?;
+        let found: QueryResult<Option<i64>> = messages::table
+            .find(first.as_i64())
+            .select(messages::id)
+            .first(&mut conn.db)
+            .optional();
+        match found {
+            Ok(Some(_)) => {
+                tracing::warn!(%error, "a commit was not answered, and was done");
                 self.conn = Some(conn);
-                self.adopt(&batch, start.elapsed().saturating_sub(waited));
                 Ok(())
             }
-            Err(Dead(text)) => {
-                tracing::error!(error = text, jobs = batch.len(), "a batch was refused");
-                self.heads.drop_all();
-                self.lazy.put_off();
-                batch.refuse();
-                add(&self.meters.failed_batches, 1);
-                Err(StoreError::Unavailable)
+            Ok(None) => {
+                self.conn = Some(conn);
+                Err(Dead::undone(error))
             }
-        };
-        self.answer(batch, permit, &committed);
-        self.after_batch();
+            Err(second) => Err(unknown(second.to_string())),
+        }
     }
 
     fn answer(
         &self,
         mut batch: Batch,
-        permit: Option<crate::BatchPermit>,
+        permit: Option<BatchPermit>,
         committed: &Result<(), StoreError>,
     ) {
         if !batch.appends.is_empty() {
             let permit = permit.unwrap_or_else(|| self.sink.reserve());
             self.sink.publish(permit, batch.take_outcomes());
         }
-        for call in batch.calls {
-            call.answer(committed.clone());
-        }
+        batch.answer_calls(committed);
     }
 
     fn adopt(&mut self, batch: &Batch, took: Duration) {
@@ -173,9 +266,21 @@ impl Writer {
 
     /// Everything of the batch, up to but without COMMIT.
     fn fill_transaction(&mut self, conn: &mut Conn, batch: &mut Batch) -> Result<(), Dead> {
-        begin(&mut conn.db)?;
+        backend::begin(&mut conn.db)?;
         self.heads.mark();
         let steps = std::mem::take(&mut batch.steps);
+        let done = self.steps(conn, batch, &steps);
+        // Another try needs them again.
+        batch.steps = steps;
+        done?;
+        self.positions(conn, &batch.positions)?;
+        if self.lazy.is_due() {
+            self.lazy.flush(&mut conn.db)?;
+        }
+        run_hooks(&mut conn.db, batch)
+    }
+
+    fn steps(&mut self, conn: &mut Conn, batch: &mut Batch, steps: &[Step]) -> Result<(), Dead> {
         for (index, step) in steps.iter().enumerate() {
             match step {
                 Step::Appends(range) => self.appends(conn, batch, range.clone(), index == 0)?,
@@ -183,11 +288,7 @@ impl Writer {
                 Step::Call(at) => self.call(conn, batch, *at)?,
             }
         }
-        self.positions(conn, &batch.positions)?;
-        if self.lazy.is_due() {
-            self.lazy.flush(&mut conn.db)?;
-        }
-        run_hooks(&mut conn.db, batch)
+        Ok(())
     }
 
     /// Appends in a row. `alone`: nothing else was done in this transaction yet, so that the
@@ -201,21 +302,21 @@ impl Writer {
     ) -> Result<(), Dead> {
         self.heads.mark();
         if !alone {
-            with_manager(&mut conn.db, AnsiTransactionManager::begin_transaction)?;
+            backend::begin_savepoint(&mut conn.db)?;
         }
         let Err(error) = self.append_all(conn, batch, range.clone()) else {
             if !alone {
-                with_manager(&mut conn.db, AnsiTransactionManager::commit_transaction)?;
+                backend::commit(&mut conn.db)?;
             }
             return Ok(());
         };
         if is_disk_trouble(&error) {
             return Err(error.into());
         }
-        with_manager(&mut conn.db, AnsiTransactionManager::rollback_transaction)?;
+        backend::roll_back(&mut conn.db)?;
         self.heads.give_back();
         if alone {
-            begin(&mut conn.db)?;
+            backend::begin(&mut conn.db)?;
         }
         for at in range {
             self.append_guarded(conn, batch, at)?;
@@ -235,11 +336,15 @@ impl Writer {
             now: self.clock.now(),
             window_us: self.config.dedupe_window_s.saturating_mul(1_000_000),
         };
-        let appends = batch.appends.iter().zip(&mut batch.results);
-        for (append, result) in appends.skip(range.start).take(range.len()) {
-            *result = append::append(&mut conn.db, &mut desk, append.conversation, &append.entry)?;
+        let Batch {
+            appends, results, ..
+        } = batch;
+        match (appends.get(range.clone()), results.get_mut(range)) {
+            (Some(appends), Some(results)) => {
+                append::append_all(&mut conn.db, &mut desk, appends, results)
+            }
+            _ => Ok(()),
         }
-        Ok(())
     }
 
     /// One append in its own savepoint.
@@ -250,13 +355,13 @@ impl Writer {
         at: usize,
     ) -> Result<(), Dead> {
         self.heads.mark();
-        with_manager(&mut conn.db, AnsiTransactionManager::begin_transaction)?;
+        backend::begin_savepoint(&mut conn.db)?;
         match self.append_all(conn, batch, at..at + 1) {
-            Ok(()) => with_manager(&mut conn.db, AnsiTransactionManager::commit_transaction)?,
+            Ok(()) => backend::commit(&mut conn.db)?,
             Err(error) if is_disk_trouble(&error) => return Err(error.into()),
             Err(error) => {
                 tracing::error!(%error, "a message was refused by the database");
-                with_manager(&mut conn.db, AnsiTransactionManager::rollback_transaction)?;
+                backend::roll_back(&mut conn.db)?;
                 self.heads.give_back();
                 if let Some(result) = batch.results.get_mut(at) {
                     *result = Err(AppendError::Unavailable);
@@ -267,44 +372,50 @@ impl Writer {
     }
 
     fn call(&mut self, conn: &mut Conn, batch: &mut Batch, at: usize) -> Result<(), Dead> {
-        let Some(call) = batch.calls.get_mut(at) else {
+        let Some(Some(call)) = batch.calls.get_mut(at) else {
             return Ok(());
         };
-        with_manager(&mut conn.db, AnsiTransactionManager::begin_transaction)?;
+        batch.ran = at + 1;
+        backend::begin_savepoint(&mut conn.db)?;
         let done = call.run(conn);
         for key in conn.take_forgotten() {
             self.heads.forget(key);
         }
         match done {
-            Ok(()) => with_manager(&mut conn.db, AnsiTransactionManager::commit_transaction)?,
-            // SQLite may have rolled back the whole transaction: this fails then.
-            Err(_) => with_manager(&mut conn.db, AnsiTransactionManager::rollback_transaction)?,
+            Ok(()) => backend::commit(&mut conn.db)?,
+            // The backend may have rolled back the whole transaction: this fails then.
+            Err(_) => backend::roll_back(&mut conn.db)?,
         }
         Ok(())
     }
 
     fn positions(&mut self, conn: &mut Conn, positions: &Positions) -> Result<(), Dead> {
-        let now = self.clock.now();
-        for ((device, conversation), position) in positions {
-            let update = PositionUpdate {
+        if positions.is_empty() {
+            return Ok(());
+        }
+        let updates: Vec<_> = positions
+            .iter()
+            .map(|((device, conversation), position)| PositionUpdate {
                 device: *device,
                 conversation: *conversation,
                 position: *position,
-            };
-            match position::save(&mut conn.db, &update, now) {
-                Ok(()) => {}
-                Err(error) if is_disk_trouble(&error) => return Err(error.into()),
-                // The device or the conversation is gone: so is its position.
-                Err(error) => tracing::debug!(%error, "a position was not saved"),
-            }
-        }
-        Ok(())
+            })
+            .collect();
+        Ok(position::save_all(
+            &mut conn.db,
+            &updates,
+            self.clock.now(),
+        )?)
     }
 
     /// Between two batches: the WAL's size, and what has to be done about it.
     fn after_batch(&mut self) {
-        if let Some(conn) = &mut self.conn
-            && let Err(error) = self.checkpoints.after_batch(&mut conn.db, &self.meters)
+        if let Some(Conn {
+            db: Db::Sqlite(conn),
+            ..
+        }) = &mut self.conn
+            && let Some(checkpoints) = &mut self.checkpoints
+            && let Err(error) = checkpoints.after_batch(conn, &self.meters)
         {
             tracing::warn!(%error, "the WAL could not be measured or restarted");
         }
@@ -318,27 +429,18 @@ impl Writer {
             self.run(Batch::default());
             tries = if self.conn.is_some() { tries + 1 } else { 1000 };
         }
-        self.checkpoints.stop();
-        if let Some(conn) = &mut self.conn
-            && let Err(error) = crate::checkpoint::truncate(&mut conn.db)
+        if let Some(checkpoints) = &mut self.checkpoints {
+            checkpoints.stop();
+        }
+        if let Some(Conn {
+            db: Db::Sqlite(conn),
+            ..
+        }) = &mut self.conn
+            && let Err(error) = checkpoint::truncate(conn)
         {
             tracing::warn!(%error, "the WAL was not emptied at the end");
         }
         self.conn = None;
-    }
-}
-
-/// Runs one of Diesel's transaction functions on the backend's own connection.
-fn with_manager(db: &mut Db, run: fn(&mut SqliteConnection) -> QueryResult<()>) -> QueryResult<()> {
-    match db {
-        Db::Sqlite(c) => run(c),
-    }
-}
-
-/// Takes the write lock at once, so that nothing fails on it later.
-fn begin(db: &mut Db) -> QueryResult<()> {
-    match db {
-        Db::Sqlite(c) => AnsiTransactionManager::begin_transaction_sql(c, "BEGIN IMMEDIATE"),
     }
 }
 

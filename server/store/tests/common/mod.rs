@@ -2,18 +2,20 @@
 //! short words for people, agents and their conversations.
 #![allow(
     dead_code,
+    unused_imports,
+    unused_macros,
     unreachable_pub,
     reason = "a module of each test binary, which uses some of it"
 )]
 
 use am_store::{
     AgentFields, AgentKey, Append, BatchPermit, Clock, CommitSink, Conn, ConversationKey,
-    FakeClock, NewDirect, NewEntry, NewUser, Outcome, Overwrite, Principal, Role, Store,
-    StoreConfig, StoreError, Stored, UserKey, agent, conversation, random_id, user,
+    FakeClock, Location, NewDirect, NewEntry, NewUser, Outcome, Overwrite, PostgresUrl, Principal,
+    Role, Store, StoreConfig, StoreError, Stored, UserKey, agent, conversation, random_id, user,
 };
 use crossbeam_channel::{Receiver, Sender, unbounded};
 use protocol::{AgentId, ClientMsgId, ConversationId, EntryKind, Timestamp, UserId};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -35,31 +37,137 @@ impl CommitSink for Sink {
     }
 }
 
+/// The backends that the story is told on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    Sqlite,
+    Postgres,
+}
+
+/// Where tests may make databases, as an address of PostgreSQL; without it those tests only say
+/// that they were not run, and with `AM_TEST_ALL` they fail.
+const SERVER: &str = "AM_TEST_POSTGRES";
+
+/// Makes a test of each function for each backend.
+macro_rules! on_both {
+    ($($name:ident),+ $(,)?) => {
+        mod on_sqlite {
+            $(#[test] fn $name() { super::$name(super::common::Kind::Sqlite); })+
+        }
+        mod on_postgres {
+            $(#[test] fn $name() {
+                if super::common::postgres_server().is_some() {
+                    super::$name(super::common::Kind::Postgres);
+                }
+            })+
+        }
+    };
+}
+pub(crate) use on_both;
+
+/// The server's address, where there is one.
+pub fn postgres_server() -> Option<String> {
+    match std::env::var(SERVER) {
+        Ok(address) => Some(address),
+        Err(_) if std::env::var_os("AM_TEST_ALL").is_some() => {
+            panic!("{SERVER} is not set, and AM_TEST_ALL asks for every test")
+        }
+        Err(_) => {
+            eprintln!("not run: {SERVER} names no PostgreSQL server");
+            None
+        }
+    }
+}
+
+/// What goes when a test is over.
+pub enum Home {
+    Folder(tempfile::TempDir),
+    Database(TestDatabase),
+}
+
+/// A database of its own on the test server, dropped at the end.
+pub struct TestDatabase {
+    pub url: PostgresUrl,
+    name: String,
+}
+
+impl TestDatabase {
+    pub fn new() -> Self {
+        let server = postgres_server().expect("a server");
+        let name = random_id("am_test_").unwrap();
+        on_server(&server, &format!("CREATE DATABASE {name}"));
+        let mut url = url::Url::parse(&server).unwrap();
+        url.set_path(&name);
+        let url = PostgresUrl::parse(url.as_str()).unwrap();
+        Self { url, name }
+    }
+}
+
+impl Drop for TestDatabase {
+    fn drop(&mut self) {
+        let server = postgres_server().expect("a server");
+        on_server(
+            &server,
+            &format!("DROP DATABASE {} WITH (FORCE)", self.name),
+        );
+    }
+}
+
+pub fn on_server(server: &str, sql: &str) {
+    use diesel::connection::{Connection, SimpleConnection};
+    let mut conn = diesel::PgConnection::establish(server).expect("the test server answers");
+    conn.batch_execute(sql).expect("may make databases");
+}
+
+impl Kind {
+    /// An empty database.
+    pub fn open(self) -> Db {
+        self.with(|_| {})
+    }
+
+    /// With another configuration than the default.
+    pub fn with(self, change: impl FnOnce(&mut StoreConfig)) -> Db {
+        let (home, location) = match self {
+            Self::Sqlite => {
+                let folder = tempfile::tempdir().unwrap();
+                let path = folder.path().join("t.db");
+                (Home::Folder(folder), Location::from(path))
+            }
+            Self::Postgres => {
+                let database = TestDatabase::new();
+                let location = Location::from(database.url.clone());
+                (Home::Database(database), location)
+            }
+        };
+        let mut config = StoreConfig::at(location);
+        change(&mut config);
+        let mut db = Db::at(config);
+        db.home = Some(home);
+        db
+    }
+}
+
 pub struct Db {
     pub store: Store,
     pub outcomes: Receiver<Vec<Outcome>>,
     pub clock: Arc<FakeClock>,
     pub config: StoreConfig,
-    /// None where the folder belongs to another.
-    pub folder: Option<tempfile::TempDir>,
+    /// None where it belongs to another.
+    pub home: Option<Home>,
 }
 
 impl Db {
+    /// On SQLite.
     pub fn new() -> Self {
-        Self::with(|_| {})
+        Kind::Sqlite.open()
     }
 
-    /// With another configuration than the default.
+    /// On SQLite, with another configuration than the default.
     pub fn with(change: impl FnOnce(&mut StoreConfig)) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let mut config = StoreConfig::at(folder.path().join("t.db"));
-        change(&mut config);
-        let mut db = Self::open(config);
-        db.folder = Some(folder);
-        db
+        Kind::Sqlite.with(change)
     }
 
-    pub fn open(config: StoreConfig) -> Self {
+    pub fn at(config: StoreConfig) -> Self {
         let clock = Arc::new(FakeClock::at(NEW_YEAR));
         let (send, outcomes) = unbounded();
         let store = Store::open(
@@ -73,15 +181,20 @@ impl Db {
             outcomes,
             clock,
             config,
-            folder: None,
+            home: None,
         }
     }
 
-    /// Closes, and opens the same file again.
+    /// The file.
+    pub fn path(&self) -> &Path {
+        path_of(&self.config)
+    }
+
+    /// Closes, and opens the same database again.
     pub fn reopen(self) -> Self {
         self.store.close();
-        let mut again = Self::open(self.config.clone());
-        again.folder = self.folder;
+        let mut again = Self::at(self.config.clone());
+        again.home = self.home;
         again
     }
 
@@ -89,13 +202,13 @@ impl Db {
     pub fn crashed_copy(&self) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let mut config = self.config.clone();
-        config.path = folder.path().join("t.db");
+        config.location = folder.path().join("t.db").into();
         for suffix in ["", "-wal"] {
-            let name = |path: &PathBuf| PathBuf::from(format!("{}{suffix}", path.display()));
-            std::fs::copy(name(&self.config.path), name(&config.path)).unwrap();
+            let name = |path: &Path| PathBuf::from(format!("{}{suffix}", path.display()));
+            std::fs::copy(name(self.path()), name(path_of(&config))).unwrap();
         }
-        let mut copy = Self::open(config);
-        copy.folder = Some(folder);
+        let mut copy = Self::at(config);
+        copy.home = Some(Home::Folder(folder));
         copy
     }
 
@@ -174,6 +287,13 @@ impl Db {
     ) -> Result<Stored, am_store::AppendError> {
         self.offer(conversation, 0, entry);
         self.outcomes(1).remove(0).result
+    }
+}
+
+pub fn path_of(config: &StoreConfig) -> &Path {
+    match &config.location {
+        Location::Sqlite(path) => path,
+        Location::Postgres(_) => panic!("no file"),
     }
 }
 

@@ -4,15 +4,15 @@
 //! longer.
 
 use crate::config::{Meters, StoreConfig, add};
-use crate::conn::Db;
 use crate::error::OpenError;
-use crate::open;
+use crate::sqlite::open;
 use crossbeam_channel::{Receiver, Sender, bounded};
 use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 use diesel::sql_types::BigInt;
 use diesel::sqlite::SqliteConnection;
 use parking_lot::{Mutex, RwLock};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
@@ -54,10 +54,8 @@ fn restart_now(conn: &mut SqliteConnection) -> QueryResult<bool> {
 }
 
 /// Empties the WAL; only when nobody else is there.
-pub(crate) fn truncate(db: &mut Db) -> QueryResult<()> {
-    match db {
-        Db::Sqlite(c) => checkpoint(c, "TRUNCATE").map(drop),
-    }
+pub(crate) fn truncate(conn: &mut SqliteConnection) -> QueryResult<()> {
+    checkpoint(conn, "TRUNCATE").map(drop)
 }
 
 /// Shared by whoever reads, for as long as a read lasts; a restart holds it alone. `SQLite`'s own
@@ -79,9 +77,13 @@ pub(crate) struct Checkpoints {
 
 impl Checkpoints {
     /// Starts the thread.
-    pub(crate) fn start(config: &StoreConfig, meters: Arc<Meters>) -> Result<Self, OpenError> {
-        let mut conn = open::establish(&config.path, "rw")?;
-        let said = |text: String| OpenError::from_text(&config.path, &text);
+    pub(crate) fn start(
+        path: &Path,
+        config: &StoreConfig,
+        meters: Arc<Meters>,
+    ) -> Result<Self, OpenError> {
+        let mut conn = open::establish(path, "rw")?;
+        let said = |text: String| OpenError::from_text(path, &text);
         open::prepare(&mut conn, config).map_err(|error| said(error.to_string()))?;
         let gate = Arc::new(Mutex::new(()));
         let (nudge, nudged) = bounded(1);
@@ -122,13 +124,7 @@ impl Checkpoints {
     }
 
     /// Measures the WAL, wakes the thread, restarts the WAL where it is too large.
-    pub(crate) fn after_batch(&mut self, db: &mut Db, meters: &Meters) -> QueryResult<()> {
-        match db {
-            Db::Sqlite(c) => self.after_batch_sqlite(c, meters),
-        }
-    }
-
-    fn after_batch_sqlite(
+    pub(crate) fn after_batch(
         &mut self,
         conn: &mut SqliteConnection,
         meters: &Meters,

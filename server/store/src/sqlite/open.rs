@@ -2,22 +2,18 @@
 //! before anything is written to it, the pragmas, the migrations.
 
 use crate::config::{StoreConfig, Synchronous, beside};
-use crate::conn::Db;
 use crate::error::OpenError;
+use crate::migrate::{self, Contents, MARK};
 use diesel::connection::SimpleConnection;
-use diesel::migration::{Migration, MigrationSource};
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Text};
-use diesel::sqlite::{Sqlite, SqliteConnection};
+use diesel::sqlite::SqliteConnection;
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 use std::fs::{File, TryLockError};
 use std::io::Read;
 use std::path::Path;
 
 pub(crate) const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations/sqlite");
-
-/// What `server_state` says under `schema` in a database of this program.
-pub(crate) const MARK: &str = "agent-messenger";
 
 /// Takes the lock beside `path`; it lasts as long as the file is open.
 pub(crate) fn lock(path: &Path) -> Result<File, OpenError> {
@@ -31,7 +27,7 @@ pub(crate) fn lock(path: &Path) -> Result<File, OpenError> {
         .map_err(io)?;
     match file.try_lock() {
         Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(OpenError::Locked(path.to_path_buf())),
+        Err(TryLockError::WouldBlock) => Err(OpenError::Locked(path.into())),
         Err(TryLockError::Error(error)) => Err(io(error)),
     }
 }
@@ -44,9 +40,9 @@ pub(crate) fn inspect_file(path: &Path) -> Result<(), OpenError> {
         Err(error) => return Err(io(error)),
         // Root could write it all the same; who took the right away meant it.
         Ok(meta) if meta.permissions().readonly() => {
-            return Err(OpenError::ReadOnly(path.to_path_buf()));
+            return Err(OpenError::ReadOnly(path.into()));
         }
-        Ok(meta) if !meta.is_file() => return Err(OpenError::NotADatabase(path.to_path_buf())),
+        Ok(meta) if !meta.is_file() => return Err(OpenError::NotADatabase(path.into())),
         Ok(meta) => meta.len(),
     };
     let mut file = File::options()
@@ -60,14 +56,14 @@ pub(crate) fn inspect_file(path: &Path) -> Result<(), OpenError> {
     }
     match file.read_exact(&mut header) {
         Ok(()) if &header == b"SQLite format 3\0" => Ok(()),
-        _ => Err(OpenError::NotADatabase(path.to_path_buf())),
+        _ => Err(OpenError::NotADatabase(path.into())),
     }
 }
 
 /// Opens `path` for SQLite alone, with none of its contents looked at.
 pub(crate) fn establish(path: &Path, mode: &str) -> Result<SqliteConnection, OpenError> {
     let text = path.to_str().ok_or_else(|| OpenError::Io {
-        path: path.to_path_buf(),
+        place: path.into(),
         text: "the path is not UTF-8".to_owned(),
     })?;
     SqliteConnection::establish(&uri(text, mode))
@@ -112,15 +108,6 @@ struct Counted {
     n: i64,
 }
 
-/// What a database file holds.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Contents {
-    /// Nothing yet.
-    Empty,
-    /// Ours; the versions that were applied, ascending.
-    Ours(Vec<String>),
-}
-
 const TABLES: &str = "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'";
 
 /// Looks at what is in the database without writing.
@@ -146,9 +133,9 @@ pub(crate) fn inspect(conn: &mut SqliteConnection, path: &Path) -> Result<Conten
         }
     }
     if has("offline_queue") || has("schema_migrations") || users_have_text_ids(conn) {
-        return Err(OpenError::GoMessenger(path.to_path_buf()));
+        return Err(OpenError::GoMessenger(path.into()));
     }
-    Err(OpenError::Foreign(path.to_path_buf()))
+    Err(OpenError::Foreign(path.into()))
 }
 
 fn users_have_text_ids(conn: &mut SqliteConnection) -> bool {
@@ -168,43 +155,16 @@ fn applied(conn: &mut SqliteConnection, path: &Path) -> Result<Vec<String>, Open
     Ok(versions.into_iter().map(|version| version.name).collect())
 }
 
-/// The versions that this program knows, ascending.
-pub(crate) fn known(path: &Path) -> Result<Vec<String>, OpenError> {
-    let migrations: Vec<Box<dyn Migration<Sqlite>>> = MIGRATIONS
-        .migrations()
-        .map_err(|error| OpenError::from_text(path, &error.to_string()))?;
-    let mut versions: Vec<String> = migrations
-        .iter()
-        .map(|m| m.name().version().as_owned().to_string())
-        .collect();
-    versions.sort();
-    Ok(versions)
-}
-
-/// Refuses versions that this program does not know.
-pub(crate) fn refuse_newer(applied: &[String], path: &Path) -> Result<(), OpenError> {
-    let known = known(path)?;
-    match applied
-        .iter()
-        .rev()
-        .find(|version| !known.contains(version))
-    {
-        Some(version) => Err(OpenError::Newer {
-            path: path.to_path_buf(),
-            version: version.clone(),
-        }),
-        None => Ok(()),
-    }
-}
-
 /// Opens the file for writing: looks at it, refuses what is not ours, brings it up to date.
 /// The caller holds the lock.
-pub(crate) fn open_writer(config: &StoreConfig) -> Result<SqliteConnection, OpenError> {
-    let path = config.path.as_path();
+pub(crate) fn open_writer(
+    path: &Path,
+    config: &StoreConfig,
+) -> Result<SqliteConnection, OpenError> {
     inspect_file(path)?;
     let mut conn = establish(path, "rwc")?;
     if let Contents::Ours(applied) = inspect(&mut conn, path)? {
-        refuse_newer(&applied, path)?;
+        migrate::refuse_newer(&applied, &path.into())?;
     }
     let said = |text: String| OpenError::from_text(path, &text);
     prepare(&mut conn, config).map_err(|error| said(error.to_string()))?;
@@ -217,9 +177,22 @@ pub(crate) fn open_writer(config: &StoreConfig) -> Result<SqliteConnection, Open
 }
 
 /// Opens the writer's connection again, after the disk failed.
-pub(crate) fn reopen_writer(config: &StoreConfig) -> Result<Db, OpenError> {
-    let path = config.path.as_path();
+pub(crate) fn reopen_writer(
+    path: &Path,
+    config: &StoreConfig,
+) -> Result<SqliteConnection, OpenError> {
     let mut conn = establish(path, "rw")?;
     prepare(&mut conn, config).map_err(|error| OpenError::from_text(path, &error.to_string()))?;
-    Ok(Db::Sqlite(conn))
+    Ok(conn)
+}
+
+/// Opens a connection that can only read.
+pub(crate) fn open_reader(path: &Path) -> Result<SqliteConnection, OpenError> {
+    let mut conn = establish(path, "ro")?;
+    conn.batch_execute(
+        "PRAGMA busy_timeout = 2000; PRAGMA query_only = ON; PRAGMA cache_size = -2048; \
+         PRAGMA temp_store = MEMORY;",
+    )
+    .map_err(|error| OpenError::from_text(path, &error.to_string()))?;
+    Ok(conn)
 }

@@ -1,0 +1,12 @@
+DROP TABLE sends;
+DROP TABLE positions;
+DROP TABLE changes;
+DROP TABLE messages;
+DROP TABLE members;
+DROP TABLE conversations;
+DROP TABLE invites;
+DROP TABLE logins;
+DROP TABLE devices;
+DROP TABLE agents;
+DROP TABLE users;
+DROP TABLE server_state;
