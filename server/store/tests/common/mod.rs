@@ -8,6 +8,8 @@
     reason = "a module of each test binary, which uses some of it"
 )]
 
+pub mod cluster;
+
 use am_store::{
     AgentFields, AgentKey, Append, BatchPermit, Clock, CommitSink, Conn, ConversationKey,
     FakeClock, Location, NewDirect, NewEntry, NewUser, Outcome, Overwrite, PostgresUrl, Principal,
@@ -246,7 +248,11 @@ impl Db {
 
     /// A user, an agent, and their conversation.
     pub fn pair(&self) -> (Principal, Principal, ConversationKey) {
-        let (user, agent) = (self.user("ada"), self.agent("bot"));
+        self.pair_named("ada", "bot")
+    }
+
+    pub fn pair_named(&self, user: &str, agent: &str) -> (Principal, Principal, ConversationKey) {
+        let (user, agent) = (self.user(user), self.agent(agent));
         (
             Principal::user(user),
             Principal::agent(agent),
