@@ -281,3 +281,21 @@ async fn a_resume_sent_at_once_counts_and_nothing_below_it_is_replayed() {
         ann.drop_now();
     }
 }
+
+/// The same on the second backend.
+mod on_postgres {
+    harness::also_on_postgres! {
+        a_user_and_an_agent_chat_over_sockets,
+        an_absent_agent_gets_everything_in_order_when_it_connects,
+        a_v2_device_resumes_at_its_own_map_exactly_once,
+        an_ack_moves_the_position_that_a_later_resume_starts_from,
+        every_device_of_a_user_hears_the_answer_and_its_other_devices_the_question,
+        a_user_that_names_an_agent_finds_or_makes_the_conversation,
+        an_agent_with_only_curl_waits_reads_answers_and_does_not_repeat,
+        a_newer_agent_socket_replaces_the_older_one,
+        a_logout_ends_the_token_and_its_sockets,
+        typing_and_status_reach_the_other_party_and_nobody_else,
+        a_drain_closes_with_1012_and_everything_acknowledged_is_there_after_the_restart,
+        a_resume_sent_at_once_counts_and_nothing_below_it_is_replayed,
+    }
+}

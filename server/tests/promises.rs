@@ -382,3 +382,13 @@ fn secure_without_configuration() {
     );
     second.kill_minus_nine();
 }
+
+/// The same on the second backend.
+mod on_postgres {
+    harness::also_on_postgres! {
+        nothing_is_done_twice_even_over_a_restart,
+        order_is_one_on_every_device_whoever_sends,
+        nothing_is_lost_or_reordered_when_replay_races_with_live_traffic,
+        a_batch_larger_than_every_queue_is_acknowledged_whole,
+    }
+}

@@ -8,10 +8,12 @@
 )]
 
 mod http;
+mod postgres;
 mod server;
 mod socket;
 
 pub use http::{Answer, Http, as_agent};
+pub use postgres::on_postgres;
 pub use server::{Options, TestServer};
 pub use socket::{Closed, Frame, Socket};
 

@@ -241,6 +241,7 @@ fn config_of(options: &Options, data: &Path) -> Config {
     let args = fixed
         .into_iter()
         .map(OsString::from)
+        .chain(crate::postgres::flags().into_iter().map(OsString::from))
         .chain(options.flags.iter().map(OsString::from));
     Config::parse_from_args(args).unwrap_or_else(|error| panic!("{error}"))
 }

@@ -31,6 +31,7 @@ pub mod message;
 pub mod migrate;
 pub mod position;
 pub mod read_mark;
+pub mod scratch;
 pub mod send;
 pub mod server_state;
 pub mod snowflake;

@@ -63,6 +63,11 @@ impl PostgresUrl {
         Ok(Self(url))
     }
 
+    /// The whole address, its password too.
+    pub fn expose(&self) -> &str {
+        self.0.as_str()
+    }
+
     pub(crate) const fn url(&self) -> &Url {
         &self.0
     }

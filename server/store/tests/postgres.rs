@@ -10,12 +10,13 @@
 
 mod common;
 
+use am_store::scratch::Scratch;
 use am_store::{
     AppendError, Clock, Location, OpenError, PostgresUrl, Store, StoreConfig, StoreError,
     SystemClock, message, migrate, server_state, verify,
 };
 use common::cluster::{Cluster, Cut, Wire, binaries};
-use common::{Db, Kind, Sink, TestDatabase, named, on_server, postgres_server, text};
+use common::{Db, Kind, Sink, named, on_server, postgres_server, scratch, text};
 use diesel::connection::{Connection, SimpleConnection};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -36,9 +37,9 @@ fn refused(config: StoreConfig) -> OpenError {
 }
 
 /// A database of the shared server, through a wire.
-fn wired() -> Option<(TestDatabase, Wire, Db)> {
+fn wired() -> Option<(Scratch, Wire, Db)> {
     let server = url::Url::parse(&postgres_server()?).unwrap();
-    let database = TestDatabase::new();
+    let database = scratch();
     let wire = Wire::to(server.port().unwrap_or(5432));
     let mut url = url_of(&database);
     url.set_host(Some("127.0.0.1")).unwrap();
@@ -47,9 +48,8 @@ fn wired() -> Option<(TestDatabase, Wire, Db)> {
     Some((database, wire, db))
 }
 
-fn url_of(database: &TestDatabase) -> url::Url {
-    // The test server's users have no passwords, so what is shown is whole.
-    url::Url::parse(&database.url.to_string()).unwrap()
+fn url_of(database: &Scratch) -> url::Url {
+    url::Url::parse(database.url().expose()).unwrap()
 }
 
 #[test]
@@ -79,20 +79,19 @@ fn what_is_not_ours_is_refused_and_left_alone() {
         ("CREATE TABLE orders (id INT)", "belongs to another program"),
         ("CREATE TABLE offline_queue (id INT)", "Go messenger"),
     ] {
-        let database = TestDatabase::new();
-        on_server(url_of(&database).as_str(), tables);
-        let error = refused(StoreConfig::at(database.url.clone()));
+        let database = scratch();
+        database.execute(tables).unwrap();
+        let error = refused(StoreConfig::at(database.url().clone()));
         assert!(error.to_string().contains(expected), "{error}");
-        let before = migrate::up(database.url.clone()).unwrap_err();
+        let before = migrate::up(database.url().clone()).unwrap_err();
         assert_eq!(before, error);
     }
-    let database = TestDatabase::new();
-    assert_eq!(migrate::up(database.url.clone()).unwrap().len(), 1);
-    on_server(
-        url_of(&database).as_str(),
-        "INSERT INTO __diesel_schema_migrations (version) VALUES ('20991231000000')",
-    );
-    let error = refused(StoreConfig::at(database.url.clone()));
+    let database = scratch();
+    assert_eq!(migrate::up(database.url().clone()).unwrap().len(), 1);
+    database
+        .execute("INSERT INTO __diesel_schema_migrations (version) VALUES ('20991231000000')")
+        .unwrap();
+    let error = refused(StoreConfig::at(database.url().clone()));
     assert!(matches!(error, OpenError::Newer { .. }), "{error}");
 }
 
@@ -101,12 +100,12 @@ fn migrations_go_down_and_up_again() {
     if postgres_server().is_none() {
         return;
     }
-    let database = TestDatabase::new();
-    let all = migrate::up(database.url.clone()).unwrap();
-    assert_eq!(migrate::up(database.url.clone()).unwrap().len(), 0);
-    let undone = migrate::down(database.url.clone(), all.len()).unwrap();
+    let database = scratch();
+    let all = migrate::up(database.url().clone()).unwrap();
+    assert_eq!(migrate::up(database.url().clone()).unwrap().len(), 0);
+    let undone = migrate::down(database.url().clone(), all.len()).unwrap();
     assert_eq!(undone.len(), all.len());
-    assert_eq!(migrate::up(database.url.clone()).unwrap(), all);
+    assert_eq!(migrate::up(database.url().clone()).unwrap(), all);
 }
 
 #[test]

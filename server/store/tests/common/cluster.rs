@@ -110,6 +110,28 @@ impl Cluster {
 
     /// Starts the server, and waits until it answers.
     pub fn run(&mut self) {
+        self.spawn();
+        let start = Instant::now();
+        let url = self.url("postgres");
+        while let Err(error) = try_connect(&url) {
+            assert!(
+                start.elapsed() < super::PATIENCE,
+                "no answer: {error}\n{}",
+                std::fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
+            );
+            std::thread::park_timeout(Duration::from_millis(20));
+            // Sessions of a killed server may still be going: then it does not start.
+            let ended = self
+                .server
+                .as_mut()
+                .is_none_or(|server| server.try_wait().is_ok_and(|status| status.is_some()));
+            if ended {
+                self.spawn();
+            }
+        }
+    }
+
+    fn spawn(&mut self) {
         let log = std::fs::File::create(self.folder.path().join("log")).unwrap();
         let server = self
             .command("postgres")
@@ -120,16 +142,6 @@ impl Cluster {
             .spawn()
             .unwrap();
         self.server = Some(server);
-        let start = Instant::now();
-        let url = self.url("postgres");
-        while let Err(error) = try_connect(&url) {
-            assert!(
-                start.elapsed() < super::PATIENCE,
-                "no answer: {error}\n{}",
-                std::fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
-            );
-            std::thread::park_timeout(Duration::from_millis(20));
-        }
     }
 
     /// `kill -9` for the server and all its sessions: what a power cut leaves.

@@ -10,10 +10,11 @@
 
 pub mod cluster;
 
+use am_store::scratch::Scratch;
 use am_store::{
     AgentFields, AgentKey, Append, BatchPermit, Clock, CommitSink, Conn, ConversationKey,
-    FakeClock, Location, NewDirect, NewEntry, NewUser, Outcome, Overwrite, PostgresUrl, Principal,
-    Role, Store, StoreConfig, StoreError, Stored, UserKey, agent, conversation, random_id, user,
+    FakeClock, Location, NewDirect, NewEntry, NewUser, Outcome, Overwrite, Principal, Role, Store,
+    StoreConfig, StoreError, Stored, UserKey, agent, conversation, random_id, user,
 };
 use crossbeam_channel::{Receiver, Sender, unbounded};
 use protocol::{AgentId, ClientMsgId, ConversationId, EntryKind, Timestamp, UserId};
@@ -84,35 +85,12 @@ pub fn postgres_server() -> Option<String> {
 /// What goes when a test is over.
 pub enum Home {
     Folder(tempfile::TempDir),
-    Database(TestDatabase),
+    Database(Scratch),
 }
 
-/// A database of its own on the test server, dropped at the end.
-pub struct TestDatabase {
-    pub url: PostgresUrl,
-    name: String,
-}
-
-impl TestDatabase {
-    pub fn new() -> Self {
-        let server = postgres_server().expect("a server");
-        let name = random_id("am_test_").unwrap();
-        on_server(&server, &format!("CREATE DATABASE {name}"));
-        let mut url = url::Url::parse(&server).unwrap();
-        url.set_path(&name);
-        let url = PostgresUrl::parse(url.as_str()).unwrap();
-        Self { url, name }
-    }
-}
-
-impl Drop for TestDatabase {
-    fn drop(&mut self) {
-        let server = postgres_server().expect("a server");
-        on_server(
-            &server,
-            &format!("DROP DATABASE {} WITH (FORCE)", self.name),
-        );
-    }
+/// A database of its own on the test server.
+pub fn scratch() -> Scratch {
+    Scratch::make(&postgres_server().expect("a server")).expect("may make databases")
 }
 
 pub fn on_server(server: &str, sql: &str) {
@@ -136,8 +114,8 @@ impl Kind {
                 (Home::Folder(folder), Location::from(path))
             }
             Self::Postgres => {
-                let database = TestDatabase::new();
-                let location = Location::from(database.url.clone());
+                let database = scratch();
+                let location = Location::from(database.url().clone());
                 (Home::Database(database), location)
             }
         };
