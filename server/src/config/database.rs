@@ -26,7 +26,7 @@ pub struct DatabaseSettings {
     /// It wins over --db.
     #[arg(long, env = "DATABASE_URL", hide_env_values = true, value_parser = address)]
     pub database_url: Option<Address>,
-    /// The kind of database [default: postgres with DATABASE_URL, else sqlite].
+    /// The kind of database [default: postgres where a database URL is given, else sqlite].
     #[arg(long = "db-driver", env = "DB_DRIVER")]
     pub driver: Option<Driver>,
     /// Connections to PostgreSQL in all: one writes, the others read.

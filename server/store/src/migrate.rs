@@ -132,13 +132,13 @@ where
 /// The versions that this program knows, ascending.
 fn known(place: &Location) -> Result<Vec<String>, OpenError> {
     let versions = match place {
-        Location::Sqlite(_) => versions_of::<Sqlite>(sqlite::open::MIGRATIONS),
-        Location::Postgres(_) => versions_of::<Pg>(postgres::MIGRATIONS),
+        Location::Sqlite(_) => versions_of::<Sqlite>(&sqlite::open::MIGRATIONS),
+        Location::Postgres(_) => versions_of::<Pg>(&postgres::MIGRATIONS),
     };
     versions.map_err(|text| OpenError::said(place, &text))
 }
 
-fn versions_of<DB: Backend>(migrations: EmbeddedMigrations) -> Result<Vec<String>, String>
+fn versions_of<DB: Backend>(migrations: &EmbeddedMigrations) -> Result<Vec<String>, String>
 where
     EmbeddedMigrations: MigrationSource<DB>,
 {

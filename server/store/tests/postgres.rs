@@ -1,6 +1,5 @@
 //! What PostgreSQL can do to the writer: a lost connection, a commit without an answer, a
-//! deadlock, a killed server; and TLS on the way to it. Never is something acknowledged that is
-//! not there.
+//! deadlock, a killed server. Never is something acknowledged that is not there.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -15,7 +14,7 @@ use am_store::{
     AppendError, Clock, Location, OpenError, PostgresUrl, Store, StoreConfig, StoreError,
     SystemClock, message, migrate, server_state, verify,
 };
-use common::cluster::{Cluster, Cut, Wire, binaries};
+use common::cluster::{Cluster, Cut, Wire};
 use common::{Db, Kind, Sink, named, on_server, postgres_server, scratch, text};
 use diesel::connection::{Connection, SimpleConnection};
 use std::collections::HashMap;
@@ -356,123 +355,6 @@ fn take(db: &Db, count: usize, acked: &mut HashMap<u64, i64>) {
             Err(error) => panic!("{error}"),
         }
     }
-}
-
-struct Certificates {
-    authority: String,
-    other: String,
-    chain: String,
-    key: String,
-}
-
-impl Certificates {
-    fn new() -> Self {
-        let authority = || {
-            let mut params = rcgen::CertificateParams::new(vec![]).unwrap();
-            params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
-            let key = rcgen::KeyPair::generate().unwrap();
-            rcgen::CertifiedIssuer::self_signed(params, key).unwrap()
-        };
-        let (ours, other) = (authority(), authority());
-        let key = rcgen::KeyPair::generate().unwrap();
-        let params = rcgen::CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
-        let chain = params.signed_by(&key, &ours).unwrap();
-        Self {
-            authority: ours.pem(),
-            other: other.pem(),
-            chain: chain.pem(),
-            key: key.serialize_pem(),
-        }
-    }
-}
-
-#[test]
-fn tls_proves_who_answers_where_it_is_asked_to() {
-    use std::os::unix::fs::PermissionsExt;
-    if binaries().is_none() {
-        return;
-    }
-    let certificates = Certificates::new();
-    let prepare = |folder: &std::path::Path| {
-        let write = |name: &str, text: &str| {
-            let path = folder.join(name);
-            std::fs::write(&path, text).unwrap();
-            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
-        };
-        write("server.pem", &certificates.chain);
-        write("server.key", &certificates.key);
-        write("ca.pem", &certificates.authority);
-        write("other.pem", &certificates.other);
-    };
-    let settings = "ssl = on\nssl_cert_file = '../server.pem'\nssl_key_file = '../server.key'";
-    let cluster = Cluster::start(settings, prepare).expect("checked before");
-    on_server(&cluster.url("postgres"), "CREATE DATABASE log");
-    // Only TLS is let in from here on.
-    std::fs::write(
-        cluster.folder.path().join("data/pg_hba.conf"),
-        "hostssl all all all trust\n",
-    )
-    .unwrap();
-    on_server(&cluster.url("postgres"), "SELECT pg_reload_conf()");
-    let (port, folder) = (cluster.port, cluster.folder.path().display().to_string());
-    let at = |host: &str, rest: &str| {
-        config(&format!(
-            "postgres://postgres@{host}:{port}/log?sslmode={rest}"
-        ))
-    };
-    let works = |config: StoreConfig| {
-        let db = Db::at(config);
-        let (user, _, here) = db.pair_named("ada", "bot");
-        assert!(db.send(here, text(user, "hello")).is_ok());
-    };
-    works(at(
-        "localhost",
-        &format!("verify-full&sslrootcert={folder}/ca.pem"),
-    ));
-    drop(
-        try_open(at(
-            "127.0.0.1",
-            &format!("verify-ca&sslrootcert={folder}/ca.pem"),
-        ))
-        .unwrap(),
-    );
-    drop(try_open(at("127.0.0.1", "require")).unwrap());
-    drop(try_open(at("localhost", "prefer")).unwrap());
-    for (config, said) in [
-        (
-            at(
-                "localhost",
-                &format!("verify-full&sslrootcert={folder}/other.pem"),
-            ),
-            "TLS",
-        ),
-        (
-            at(
-                "127.0.0.1",
-                &format!("verify-full&sslrootcert={folder}/ca.pem"),
-            ),
-            "TLS",
-        ),
-        (
-            at("localhost", "verify-full&sslrootcert=/nowhere.pem"),
-            "/nowhere.pem",
-        ),
-        (at("localhost", "disable"), "pg_hba.conf"),
-    ] {
-        let error = refused(config).to_string();
-        assert!(error.contains(said), "{error}");
-    }
-}
-
-#[test]
-fn a_server_without_tls_is_refused_where_tls_is_asked_for() {
-    let Some(server) = postgres_server() else {
-        return;
-    };
-    let mut url = url::Url::parse(&server).unwrap();
-    url.set_query(Some("sslmode=require"));
-    let error = refused(config(url.as_str())).to_string();
-    assert!(error.contains("does not offer TLS"), "{error}");
 }
 
 #[test]

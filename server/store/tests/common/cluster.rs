@@ -15,16 +15,7 @@ const BINARIES: &str = "AM_TEST_POSTGRES_BIN";
 
 /// The folder of the server's programs, where there are any.
 pub fn binaries() -> Option<PathBuf> {
-    match std::env::var_os(BINARIES) {
-        Some(folder) => Some(folder.into()),
-        None if std::env::var_os("AM_TEST_ALL").is_some() => {
-            panic!("{BINARIES} is not set, and AM_TEST_ALL asks for every test")
-        }
-        None => {
-            eprintln!("not run: {BINARIES} names no folder with PostgreSQL's programs");
-            None
-        }
-    }
+    super::wanted(BINARIES).map(PathBuf::from)
 }
 
 /// A server in a folder of its own.
@@ -63,10 +54,10 @@ impl Cluster {
             .status()
             .unwrap();
         assert!(made.success(), "initdb");
-        let mut all = std::fs::read_to_string(data.join("postgresql.conf")).unwrap();
-        all.push_str(&format!(
-            "\nlisten_addresses = '127.0.0.1'\nport = {port}\nunix_socket_directories = ''\n{settings}\n"
-        ));
+        let defaults = std::fs::read_to_string(data.join("postgresql.conf")).unwrap();
+        let all = format!(
+            "{defaults}\nlisten_addresses = '127.0.0.1'\nport = {port}\nunix_socket_directories = ''\n{settings}\n"
+        );
         std::fs::write(data.join("postgresql.conf"), all).unwrap();
         cluster.run();
         Some(cluster)
@@ -246,7 +237,7 @@ fn carry(mut near: TcpStream, mut far: TcpStream, cut: Arc<AtomicU8>) {
     let deaf = Arc::new(AtomicU8::new(0));
     let hears = Arc::clone(&deaf);
     std::thread::spawn(move || {
-        let mut bytes = [0; 65_536];
+        let mut bytes = vec![0; 65_536];
         while let Ok(count @ 1..) = back_from.read(&mut bytes) {
             if hears.load(Ordering::SeqCst) == 1 || back_to.write_all(&bytes[..count]).is_err() {
                 break;
@@ -255,7 +246,7 @@ fn carry(mut near: TcpStream, mut far: TcpStream, cut: Arc<AtomicU8>) {
         drop(back_to.shutdown(Shutdown::Both));
     });
     std::thread::spawn(move || {
-        let mut bytes = [0; 65_536];
+        let mut bytes = vec![0; 65_536];
         while let Ok(count @ 1..) = near.read(&mut bytes) {
             let now = cut.load(Ordering::SeqCst);
             let is_commit = bytes[..count].windows(7).any(|part| part == b"COMMIT\0");

@@ -70,16 +70,22 @@ pub(crate) use on_both;
 
 /// The server's address, where there is one.
 pub fn postgres_server() -> Option<String> {
-    match std::env::var(SERVER) {
-        Ok(address) => Some(address),
-        Err(_) if std::env::var_os("AM_TEST_ALL").is_some() => {
-            panic!("{SERVER} is not set, and AM_TEST_ALL asks for every test")
-        }
-        Err(_) => {
-            eprintln!("not run: {SERVER} names no PostgreSQL server");
-            None
-        }
+    wanted(SERVER)
+}
+
+/// What the environment names for the fuller tests; without it a test says that it is not run,
+/// and fails where `AM_TEST_ALL` asks for every test.
+#[expect(clippy::print_stderr, reason = "a test that is not run says so")]
+pub fn wanted(name: &str) -> Option<String> {
+    let value = std::env::var(name).ok();
+    if value.is_none() {
+        assert!(
+            std::env::var_os("AM_TEST_ALL").is_none(),
+            "{name} is not set, and AM_TEST_ALL asks for every test"
+        );
+        eprintln!("not run: {name} is not set");
     }
+    value
 }
 
 /// What goes when a test is over.
