@@ -2,7 +2,7 @@
 
 use crate::{AGENT_SECRET, Http, PATIENCE};
 use agent_messenger::application::Application;
-use agent_messenger::config::Config;
+use agent_messenger::config::{Config, Environment};
 use agent_messenger::metrics::Metrics;
 use agent_messenger::registry::Directory;
 use std::ffi::OsString;
@@ -243,5 +243,5 @@ fn config_of(options: &Options, data: &Path) -> Config {
         .map(OsString::from)
         .chain(crate::postgres::flags().into_iter().map(OsString::from))
         .chain(options.flags.iter().map(OsString::from));
-    Config::parse_from_args(args).unwrap_or_else(|error| panic!("{error}"))
+    Config::parse_from_args(args, &Environment::new()).unwrap_or_else(|error| panic!("{error}"))
 }

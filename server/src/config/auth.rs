@@ -44,7 +44,7 @@ pub struct AuthSettings {
     pub registration_setting: Option<Registration>,
     /// How the world reaches this server, for example <https://am.example.org>. Setting it closes
     /// registration unless that is set too.
-    #[arg(long, env = "PUBLIC_URL")]
+    #[arg(long, env = "PUBLIC_URL", value_parser = value::web_address)]
     pub public_url: Option<String>,
     /// What an agent shows to come in.
     #[arg(long, env = "AGENT_AUTH", default_value = "shared")]

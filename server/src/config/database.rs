@@ -130,7 +130,11 @@ impl DatabaseSettings {
         }
     }
 
-    pub(super) fn check(&self) -> Result<(), String> {
+    pub(super) fn check(&self) -> Vec<String> {
+        self.one_database().err().into_iter().collect()
+    }
+
+    fn one_database(&self) -> Result<(), String> {
         match (self.driver, self.server()) {
             (Some(Driver::Postgres), None) => {
                 Err("DB_DRIVER is postgres: DATABASE_URL must name the database".to_owned())

@@ -1,31 +1,60 @@
-//! Settings: flags before environment before defaults, one section a file. Parsing checks every
-//! value and says what is accepted; nothing here opens or creates anything.
+//! Settings: flags before environment before file before defaults, one section a file. Parsing
+//! checks every value and says what is accepted; nothing here opens a port or creates a file.
 
 mod agents;
 mod auth;
 mod database;
+mod file;
+mod layers;
 mod limits;
 mod log;
 mod server;
+mod setting;
+mod show;
+mod tls;
 mod value;
 
 pub use agents::AgentSettings;
 pub use auth::{AgentAuth, AuthSettings, Registration};
 pub use database::{Address, DatabaseSettings, Driver, Synchronous};
+pub use file::Place;
+pub use layers::{Environment, Problem, Source};
 pub use limits::LimitSettings;
 pub use log::{LogFormat, LogSettings};
 pub use server::ServerSettings;
+pub use setting::{Section, Setting};
+pub use tls::TlsSettings;
 
-use clap::{CommandFactory, FromArgMatches, Parser};
+use clap::error::ErrorKind;
+use clap::{CommandFactory, FromArgMatches, Parser, ValueEnum};
+use layers::Layers;
+use std::collections::BTreeMap;
 use std::ffi::OsString;
+use std::path::PathBuf;
+
+/// The settings file that is read where none is named and it is there.
+pub(crate) const FILE: &str = "agent-messenger.toml";
 
 /// One self-hosted server where people talk with their AI agents, and agents with each other.
 ///
 /// Without any setting it serves on port 8080 with its data in ./data, and makes the secrets it
-/// needs. Every flag can also be given in the environment, under the name shown.
+/// needs. Every flag can also be given in the environment, under the name shown, and in a file;
+/// docs/settings.md lists them all.
 #[derive(Debug, Clone, Parser)]
 #[command(name = "agent-messenger", version, disable_version_flag = true)]
 pub struct Config {
+    /// Something else than to serve.
+    #[arg(value_enum)]
+    pub task: Option<Task>,
+    /// Settings file [default: agent-messenger.toml here, if there is one].
+    #[arg(long, env = "CONFIG_FILE", value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Print the settings in force and where each comes from, and exit.
+    #[arg(long)]
+    pub print_config: bool,
+    /// Print the version and exit.
+    #[arg(long, short = 'V', action = clap::ArgAction::Version)]
+    version: Option<bool>,
     /// Where it listens.
     #[command(flatten, next_help_heading = "Server")]
     pub server: ServerSettings,
@@ -41,24 +70,130 @@ pub struct Config {
     /// How much is too much.
     #[command(flatten, next_help_heading = "Limits")]
     pub limits: LimitSettings,
+    /// Certificates of the public listener.
+    #[command(flatten, next_help_heading = "TLS")]
+    pub tls: TlsSettings,
     /// What is written to standard error.
     #[command(flatten, next_help_heading = "Log")]
     pub log: LogSettings,
-    /// Print the version and exit.
-    #[arg(long, short = 'V', action = clap::ArgAction::Version)]
-    version: Option<bool>,
+    /// Where the settings that are set come from, by clap's names.
+    #[clap(skip)]
+    pub sources: BTreeMap<String, Source>,
+    /// What looks like a slip and is no error.
+    #[clap(skip)]
+    pub warnings: Vec<String>,
+}
+
+/// What the binary can do beside serving.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Task {
+    /// Look at all settings, tell every problem, and exit.
+    CheckConfig,
+}
+
+/// Why there are no settings to start with.
+#[derive(Debug)]
+pub enum Unusable {
+    /// The command line, or help that was asked for: clap says it, with its exit code.
+    CommandLine(clap::Error),
+    /// All problems of the settings.
+    Problems(Vec<Problem>),
+}
+
+impl std::fmt::Display for Unusable {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::CommandLine(error) => error.fmt(f),
+            Self::Problems(problems) => {
+                for problem in problems {
+                    writeln!(f, "error: {problem}")?;
+                }
+                Ok(())
+            }
+        }
+    }
+}
+
+impl Unusable {
+    /// 0 for help and version, else 2.
+    pub fn exit_code(&self) -> i32 {
+        match self {
+            Self::CommandLine(error) => error.exit_code(),
+            Self::Problems(_) => 2,
+        }
+    }
 }
 
 impl Config {
-    /// Reads flags and the environment. The error is what to print, with its exit code.
-    pub fn parse_from_args(args: impl IntoIterator<Item = OsString>) -> Result<Self, clap::Error> {
-        let matches = Self::command().try_get_matches_from(args.into_iter().map(double_dash))?;
-        let config = Self::from_arg_matches(&matches)?;
-        config
-            .database
-            .check()
-            .map_err(|text| Self::command().error(clap::error::ErrorKind::ValueValidation, text))?;
-        Ok(config)
+    /// Reads flags, the environment and the file.
+    pub fn parse_from_args(
+        args: impl IntoIterator<Item = OsString>,
+        environment: &Environment,
+    ) -> Result<Self, Unusable> {
+        Self::parse(args, environment).map(|(config, _)| config)
+    }
+
+    fn parse(
+        args: impl IntoIterator<Item = OsString>,
+        environment: &Environment,
+    ) -> Result<(Self, clap::ArgMatches), Unusable> {
+        let args: Vec<OsString> = args.into_iter().map(double_dash).collect();
+        let command = Self::command();
+        let bare = || layers::bare(command.clone());
+        let flags =
+            bare()
+                .try_get_matches_from(args.clone())
+                .map_err(|error| match error.kind() {
+                    // The help names the variables too.
+                    ErrorKind::DisplayHelp => {
+                        let with_names = command.clone().try_get_matches_from(&args);
+                        Unusable::CommandLine(with_names.err().unwrap_or(error))
+                    }
+                    _ => Unusable::CommandLine(error),
+                })?;
+        let layers = Layers::gather(&command, args, &flags, environment);
+        let mut problems = layers.problems;
+        let matches = bare()
+            .try_get_matches_from(layers.args)
+            .map_err(Unusable::CommandLine)?;
+        let mut config = Self::from_arg_matches(&matches).map_err(Unusable::CommandLine)?;
+        problems.extend(config.check());
+        config.sources = layers.sources;
+        config.warnings = layers.warnings;
+        if problems.is_empty() {
+            Ok((config, matches))
+        } else {
+            Err(Unusable::Problems(problems))
+        }
+    }
+
+    /// What single values cannot tell.
+    fn check(&self) -> Vec<Problem> {
+        let all = [self.database.check(), self.server.check(), self.tls.check()];
+        all.into_iter()
+            .flatten()
+            .map(|text| Problem { source: None, text })
+            .collect()
+    }
+
+    /// The settings in force as a settings file, each with where it comes from; secrets are not
+    /// shown.
+    pub fn in_force(
+        args: impl IntoIterator<Item = OsString>,
+        environment: &Environment,
+    ) -> Result<String, Unusable> {
+        let (config, matches) = Self::parse(args, environment)?;
+        Ok(show::in_force(&Self::settings(), &matches, &config))
+    }
+
+    /// Every setting there is.
+    pub fn settings() -> Vec<Setting> {
+        layers::settings(&Self::command())
+    }
+
+    /// docs/settings.md.
+    pub fn reference() -> String {
+        show::reference(&Self::settings())
     }
 }
 
@@ -73,100 +208,5 @@ fn double_dash(arg: OsString) -> OsString {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use std::time::Duration;
-
-    fn parse(args: &[&str]) -> Result<Config, clap::Error> {
-        let args = std::iter::once("agent-messenger")
-            .chain(args.iter().copied())
-            .map(OsString::from);
-        Config::parse_from_args(args)
-    }
-
-    #[test]
-    fn without_settings_there_are_defaults() {
-        let config = parse(&[]).expect("defaults are valid");
-        assert_eq!(config.server.port, 8080);
-        assert_eq!(config.auth.registration(), Registration::Local);
-        assert_eq!(config.auth.jwt_ttl, Duration::from_secs(30 * 86_400));
-        assert_eq!(config.limits.max_ws_message_size, 65_536);
-    }
-
-    #[test]
-    fn long_flags_take_one_dash_or_two() {
-        assert_eq!(parse(&["-port", "9000"]).expect("valid").server.port, 9000);
-        assert_eq!(
-            parse(&["--port=9001", "-db", "x.db"])
-                .expect("valid")
-                .server
-                .port,
-            9001
-        );
-        assert_eq!(parse(&["-version"]).expect_err("prints").exit_code(), 0);
-    }
-
-    #[test]
-    fn a_public_url_closes_registration_unless_it_is_opened() {
-        assert_eq!(
-            parse(&["--public-url", "https://am.example"])
-                .expect("valid")
-                .auth
-                .registration(),
-            Registration::Closed
-        );
-        let open = parse(&[
-            "--public-url",
-            "https://am.example",
-            "--registration",
-            "open",
-        ])
-        .expect("valid");
-        assert_eq!(open.auth.registration(), Registration::Open);
-    }
-
-    #[test]
-    fn a_database_url_chooses_postgresql_and_an_empty_one_nothing() {
-        let place = |args: &[&str]| {
-            let config = parse(args).expect("valid");
-            config.database.store("data".as_ref()).location.to_string()
-        };
-        let url = "postgres://am:x@db.example/log";
-        assert_eq!(
-            place(&["--database-url", url, "--db", "x.db"]),
-            "postgres://am:***@db.example/log"
-        );
-        assert_eq!(place(&["--database-url", "", "--db", "x.db"]), "x.db");
-        assert_eq!(place(&[]), "data/agent-messenger.db");
-    }
-
-    #[test]
-    fn bad_values_name_the_setting_and_exit_with_2() {
-        for (args, named) in [
-            (["--port", "70000"], "--port"),
-            (["--jwt-ttl", "soon"], "--jwt-ttl"),
-            (["--registration", "maybe"], "--registration"),
-            (["--trusted-proxies", "10.0.0.0/99"], "--trusted-proxies"),
-            (
-                ["--jwt-secret", "change-me-to-a-random-secret"],
-                "--jwt-secret",
-            ),
-        ] {
-            let error = parse(&args).expect_err(named);
-            assert_eq!(error.exit_code(), 2);
-            assert!(error.to_string().contains(named), "{error}");
-        }
-        for (args, said) in [
-            (vec!["--db-driver", "postgres"], "DATABASE_URL"),
-            (vec!["--db-driver", "oracle"], "sqlite"),
-            (vec!["--database-url", "mysql://h/d"], "mysql"),
-            (
-                vec!["--db-driver", "sqlite3", "--database-url", "postgres://h/d"],
-                "DB_DRIVER is sqlite",
-            ),
-        ] {
-            let error = parse(&args).expect_err(said);
-            assert!(error.to_string().contains(said), "{error}");
-        }
-    }
-}
+#[path = "tests.rs"]
+mod tests;

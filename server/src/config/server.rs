@@ -56,6 +56,19 @@ impl ServerSettings {
     }
 }
 
+impl ServerSettings {
+    pub(super) fn check(&self) -> Vec<String> {
+        let wrong = self.admin_address().is_err();
+        let text = || {
+            format!(
+                "ADMIN_LISTEN is {:?}, not an address such as 127.0.0.1:9464, or off",
+                self.admin_listen
+            )
+        };
+        wrong.then(text).into_iter().collect()
+    }
+}
+
 fn proxies(text: &str) -> Result<String, String> {
     crate::limits::Proxies::parse(text).map(|_| text.to_owned())
 }

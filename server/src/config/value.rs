@@ -64,6 +64,17 @@ pub(super) fn bytes(text: &str) -> Result<u64, String> {
         .ok_or_else(|| EXPECTED.to_owned())
 }
 
+/// `https://am.example.org`: an address of the web, without a path of its own.
+pub(super) fn web_address(text: &str) -> Result<String, String> {
+    const EXPECTED: &str = "expected an address such as https://am.example.org";
+    let url = url::Url::parse(text).map_err(|_| EXPECTED)?;
+    if matches!(url.scheme(), "http" | "https") && url.has_host() {
+        Ok(text.trim_end_matches('/').to_owned())
+    } else {
+        Err(EXPECTED.to_owned())
+    }
+}
+
 /// What others know is no secret; an empty setting is none at all.
 pub(super) fn secret(text: &str) -> Result<SecretString, String> {
     const KNOWN: [&str; 5] = [
