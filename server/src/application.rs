@@ -16,8 +16,10 @@ use crate::metrics::{Metrics, install_panic_hook};
 use crate::node::Node;
 use crate::registry::{Directory, Hubs, PositionBook, Registry, Revoke, Waiters};
 use crate::shutdown;
+use crate::systemd::Inherited;
+use crate::tls::Certificates;
 use actix::{Actor, Addr};
-use actix_rt::Arbiter;
+use actix_rt::{Arbiter, ArbiterHandle};
 use actix_web::dev::ServerHandle;
 use anyhow::Context;
 use std::net::{SocketAddr, TcpListener};
@@ -39,12 +41,22 @@ pub struct Application {
     servers: Vec<ServerHandle>,
     arbiters: Vec<Arbiter>,
     secrets: Secrets,
+    certificates: Option<Arc<Certificates>>,
 }
 
 impl Application {
     /// Opens the store, starts the actors, binds and serves. When this returns, the port answers.
     /// Must run inside an actix system.
     pub fn start(config: Config, clock: Arc<dyn Clock>) -> anyhow::Result<Self> {
+        Self::start_on(config, clock, Inherited::default())
+    }
+
+    /// The same, on listeners that are open already.
+    pub fn start_on(
+        config: Config,
+        clock: Arc<dyn Clock>,
+        inherited: Inherited,
+    ) -> anyhow::Result<Self> {
         let metrics = Arc::new(Metrics::new().context("metrics")?);
         install_panic_hook(Arc::clone(&metrics));
         let secrets = Secrets::load(
@@ -52,14 +64,15 @@ impl Application {
             &config.server.data_dir,
             !config.database.is_postgres(),
         )?;
-        let listener = TcpListener::bind((config.server.host.as_str(), config.server.port))
-            .with_context(|| {
-                format!(
-                    "cannot listen on {}:{}",
-                    config.server.host, config.server.port
-                )
-            })?;
-        let admin_listener = bind_admin(&config)?;
+        let certificates = Certificates::load(&config.tls)?;
+        let listener = match inherited.public {
+            Some(listener) => listener,
+            None => bind(&config)?,
+        };
+        let admin_listener = match inherited.admin {
+            Some(listener) => Some(listener),
+            None => bind_admin(&config)?,
+        };
         let address = listener.local_addr()?;
         let admin_address = admin_listener
             .as_ref()
@@ -91,7 +104,7 @@ impl Application {
         gauges::keep(&node, &ring.batches);
         follow_revocations(&node);
         shutdown::sweep_now_and_then(&node);
-        let servers = serve::all(&node, listener, admin_listener)?;
+        let servers = serve::all(&node, listener, admin_listener, certificates.as_ref())?;
         Ok(Self {
             node,
             batches: ring.batches,
@@ -100,7 +113,31 @@ impl Application {
             servers,
             arbiters: ring.arbiters,
             secrets,
+            certificates,
         })
+    }
+
+    /// Reads again what can change while the server runs: the certificate.
+    pub fn reload(&self) {
+        let Some(certificates) = &self.certificates else {
+            return tracing::info!("nothing to read again: no TLS_CERT");
+        };
+        match certificates.reload() {
+            Ok(()) => tracing::info!("the certificate was read again"),
+            Err(error) => {
+                tracing::error!("the certificate stays as it was: {error:#}");
+            }
+        }
+    }
+
+    /// Whether people and agents reach it by https.
+    pub const fn speaks_tls(&self) -> bool {
+        self.certificates.is_some()
+    }
+
+    /// The threads beside the one that started it, for the watchdog.
+    pub fn arbiters(&self) -> Vec<ArbiterHandle> {
+        self.arbiters.iter().map(Arbiter::handle).collect()
     }
 
     /// Where people and agents reach it.
@@ -172,6 +209,11 @@ impl Ring {
             arbiters,
         })
     }
+}
+
+fn bind(config: &Config) -> anyhow::Result<TcpListener> {
+    let (host, port) = (config.server.host.as_str(), config.server.port);
+    TcpListener::bind((host, port)).with_context(|| format!("cannot listen on {host}:{port}"))
 }
 
 fn bind_admin(config: &Config) -> anyhow::Result<Option<TcpListener>> {

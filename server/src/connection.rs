@@ -6,6 +6,7 @@
 
 use crate::doors::listener::{HEAD_TIME, KEEP_ALIVE};
 use crate::limits::{ConnectionGuard, Connections, Proxies};
+use actix_tls::accept::rustls_0_23::TlsStream;
 use actix_web::body::{BodySize, BoxBody, MessageBody};
 use actix_web::dev::Extensions;
 use actix_web::rt::net::TcpStream;
@@ -83,6 +84,15 @@ impl Connection {
         let now_ms = self.epoch.elapsed().as_millis() as u64;
         now_ms.saturating_sub(self.idle_since_ms.load(Ordering::Acquire))
     }
+}
+
+/// The TCP connection under what actix serves: itself, or below TLS.
+fn tcp_of(io: &dyn Any) -> Option<&TcpStream> {
+    if let Some(plain) = io.downcast_ref() {
+        return Some(plain);
+    }
+    let tls: &TlsStream<TcpStream> = io.downcast_ref()?;
+    Some(tls.get_ref().0)
 }
 
 /// `TCP_USER_TIMEOUT`, where the system has it.
@@ -166,7 +176,7 @@ impl Watch {
     /// For `HttpServer::on_connect`: keeps the connection, or ends it at once where its address
     /// has too many, so that what never sends a head holds no place.
     pub fn on_connect(&self, io: &dyn Any, kept: &mut Extensions) {
-        let Some(stream) = io.downcast_ref::<TcpStream>() else {
+        let Some(stream) = tcp_of(io) else {
             return;
         };
         let Ok(peer) = stream.peer_addr() else { return };

@@ -19,3 +19,5 @@ pub mod registry;
 pub mod session;
 pub mod shutdown;
 pub mod start_lines;
+pub mod systemd;
+pub mod tls;

@@ -3,6 +3,7 @@
 use agent_messenger::application::Application;
 use agent_messenger::config::{Config, Environment, LogFormat, LogSettings, Task, Unusable};
 use agent_messenger::start_lines;
+use agent_messenger::systemd::{self, Inherited};
 use anyhow::Context;
 use std::io::Write;
 use std::process::ExitCode;
@@ -15,6 +16,9 @@ use tracing_subscriber::EnvFilter;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
+    // Two libraries may bring two: without this line the first TLS would panic.
+    let chosen = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    debug_assert!(chosen.is_ok(), "nobody chose before");
     let environment = environment();
     let config = match Config::parse_from_args(std::env::args_os(), &environment) {
         Ok(config) => config,
@@ -65,8 +69,9 @@ fn show(config: &Config, environment: &Environment) -> ExitCode {
         }
     } else {
         let warnings = config.warnings.iter();
-        let warnings: String = warnings.map(|w| format!("warning: {w}\n")).collect();
-        format!("{warnings}configuration is valid\n")
+        let mut lines: Vec<String> = warnings.map(|text| format!("warning: {text}")).collect();
+        lines.push("configuration is valid\n".to_owned());
+        lines.join("\n")
     };
     match std::io::stdout().write_all(text.as_bytes()) {
         Ok(()) => ExitCode::SUCCESS,
@@ -75,15 +80,27 @@ fn show(config: &Config, environment: &Environment) -> ExitCode {
 }
 
 async fn run(config: Config) -> anyhow::Result<()> {
-    let application = Application::start(config, Arc::new(SystemClock))?;
+    let inherited = Inherited::take().context("the sockets of LISTEN_FDS")?;
+    let application = Application::start_on(config, Arc::new(SystemClock), inherited)?;
     start_lines::print(&application).await?;
+    systemd::keep_watch(application.arbiters());
+    systemd::ready();
     let mut terminate = signal(SignalKind::terminate()).context("SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("SIGINT")?;
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
+    let mut hang_up = signal(SignalKind::hangup()).context("SIGHUP")?;
+    loop {
+        tokio::select! {
+            _ = terminate.recv() => break,
+            _ = interrupt.recv() => break,
+            _ = hang_up.recv() => {
+                systemd::reloading();
+                application.reload();
+                systemd::ready();
+            }
+        }
     }
     tracing::info!("draining");
+    systemd::stopping();
     application.stop().await;
     Ok(())
 }

@@ -16,7 +16,12 @@ pub async fn print(application: &Application) -> anyhow::Result<()> {
         } else {
             address.ip().to_string()
         };
-        format!("http://{host}:{}", address.port())
+        let scheme = if application.speaks_tls() {
+            "https"
+        } else {
+            "http"
+        };
+        format!("{scheme}://{host}:{}", address.port())
     });
     let has_owner = node
         .store

@@ -6,7 +6,7 @@ use crate::connection::Watch;
 use crate::doors::admin;
 use crate::doors::extract::RequestId;
 use crate::doors::health::{self, Probes};
-use crate::doors::listener::tune;
+use crate::doors::listener::{HEAD_TIME, tune};
 use crate::doors::messenger::{self, Worker};
 use crate::doors::middleware::origin::Origins;
 use crate::doors::middleware::{Edge, Identify, edge};
@@ -15,12 +15,14 @@ use crate::limits::connections::Caps;
 use crate::limits::{Connections, Proxies, Tier, TierKey, Tiers};
 use crate::node::Node;
 use crate::session::{Hub, Slots};
+use crate::tls::Certificates;
 use actix::Actor;
 use actix_web::dev::{Extensions, ServerHandle, ServiceRequest};
 use actix_web::middleware::from_fn;
 use actix_web::web::{self, Data};
 use actix_web::{App, HttpResponse, HttpServer, ResponseError};
 use protocol::ErrorCode;
+use rustls::ServerConfig;
 use std::any::Any;
 use std::net::TcpListener;
 use std::sync::Arc;
@@ -30,6 +32,7 @@ pub(super) fn all(
     node: &Arc<Node>,
     listener: TcpListener,
     admin_listener: Option<TcpListener>,
+    certificates: Option<&Arc<Certificates>>,
 ) -> anyhow::Result<Vec<ServerHandle>> {
     let source = Arc::new(Source {
         node: Arc::clone(node),
@@ -40,22 +43,25 @@ pub(super) fn all(
         source,
     };
     let proxies = proxies(&node.config)?;
-    let edge_data = Data::new(edge_of(node, proxies.clone()));
-    let mut servers = vec![public(node, &probes, &edge_data, proxies, listener)?];
+    let edge_of = |tls| Data::new(edge_of(node, proxies.clone(), tls));
+    let edge_data = edge_of(certificates.is_some());
+    let tls = certificates.map(Certificates::server_config).transpose()?;
+    let public = public(node, &probes, &edge_data, proxies.clone(), (listener, tls))?;
+    let mut servers = vec![public];
     if let Some(listener) = admin_listener {
-        servers.push(administration(&probes, &edge_data, listener)?);
+        servers.push(administration(&probes, &edge_of(false), listener)?);
     }
     Ok(servers)
 }
 
-fn edge_of(node: &Arc<Node>, proxies: Proxies) -> Edge {
+fn edge_of(node: &Arc<Node>, proxies: Proxies, tls: bool) -> Edge {
     Edge {
         metrics: Arc::clone(&node.metrics),
         proxies,
         origins: Origins::new(node.config.server.cors_allowed_origins.split(',')),
         tiers: Tiers::new(node.config.limits.enforcement()),
         identify: Arc::new(BySignature(Arc::clone(node))),
-        tls: false,
+        tls,
     }
 }
 
@@ -64,7 +70,7 @@ fn public(
     probes: &Probes,
     edge_data: &Data<Edge>,
     proxies: Proxies,
-    listener: TcpListener,
+    (listener, tls): (TcpListener, Option<ServerConfig>),
 ) -> anyhow::Result<ServerHandle> {
     let (data, probes, edge_data) = (
         Data::from(Arc::clone(node)),
@@ -104,9 +110,14 @@ fn public(
     ));
     actix_rt::spawn(Arc::clone(&watch).run());
     let server = tune(server, workers, limits.max_sockets * 2)
-        .on_connect(move |io: &dyn Any, kept: &mut Extensions| watch.on_connect(io, kept))
-        .listen(listener)?
-        .run();
+        .on_connect(move |io: &dyn Any, kept: &mut Extensions| watch.on_connect(io, kept));
+    let server = match tls {
+        Some(tls) => server
+            .tls_handshake_timeout(HEAD_TIME)
+            .listen_rustls_0_23(listener, tls)?,
+        None => server.listen(listener)?,
+    }
+    .run();
     let handle = server.handle();
     actix_rt::spawn(server);
     Ok(handle)
