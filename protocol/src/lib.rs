@@ -3,6 +3,7 @@
 //! dialect that puts them on a wire. Pure data: no I/O, no clock, no randomness.
 //! The one crate that outsiders may use.
 
+pub mod admin;
 pub mod close;
 pub mod command;
 pub mod error;

@@ -30,6 +30,17 @@ impl PrincipalKind {
         }
     }
 
+    /// The kind as a word.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::System => "system",
+            Self::User => "user",
+            Self::Agent => "agent",
+            Self::RoomAgent => "room_agent",
+            Self::Guest => "guest",
+        }
+    }
+
     /// The kind that the database keeps under `number`.
     pub const fn from_i16(number: i16) -> Option<Self> {
         match number {

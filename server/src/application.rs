@@ -9,6 +9,7 @@ use crate::auth::{Auth, AuthConfig, Secrets};
 use crate::bus::{BatchPermits, LocalBus, Outlet};
 use crate::config::{Config, LimitSettings};
 use crate::conversation::Deps;
+use crate::history::History;
 use crate::limits::connections::Caps;
 use crate::limits::{Connections, Proxies, Takeovers};
 use crate::mailbox::post;
@@ -98,12 +99,14 @@ impl Application {
             positions: PositionBook::default(),
             waiters: ring.deps.waiters,
             metrics,
+            history: History::default(),
             devices: dashmap::DashMap::new(),
             draining: AtomicBool::new(false),
         });
         gauges::keep(&node, &ring.batches);
         follow_revocations(&node);
         shutdown::sweep_now_and_then(&node);
+        shutdown::record_each_minute(&node);
         let servers = serve::all(&node, listener, admin_listener, certificates.as_ref())?;
         Ok(Self {
             node,

@@ -10,6 +10,7 @@ pub mod connection;
 pub mod conversation;
 pub mod doors;
 pub mod error;
+pub mod history;
 pub mod limits;
 pub mod mailbox;
 pub mod metrics;

@@ -176,6 +176,8 @@ posted! {
     crate::registry::Attach: "once a session";
     crate::registry::Detach: "once a session";
     crate::registry::Revoke: "once a login";
+    crate::registry::ListSessions: "the HTTP requests of the operator";
+    crate::registry::Remove: "the HTTP requests of the operator";
     crate::registry::Drain: "once a process";
     crate::agent::Arrive: "once a session";
     crate::agent::Leave: "once a session";

@@ -2,6 +2,7 @@
 
 use crate::auth::Auth;
 use crate::config::Config;
+use crate::history::History;
 use crate::limits::{Connections, Takeovers};
 use crate::metrics::Metrics;
 use crate::registry::{Directory, Hubs, PositionBook, Registry, Waiters};
@@ -56,6 +57,8 @@ pub struct Node {
     pub waiters: Arc<Waiters>,
     /// Counters.
     pub metrics: Arc<Metrics>,
+    /// The last hour.
+    pub history: History,
     /// Signs of life of agents.
     pub heartbeat: Heartbeat,
     /// Live sockets per address.

@@ -19,6 +19,8 @@ const SOCKETS_WITHIN: Duration = Duration::from_secs(4);
 const LOOK: Duration = Duration::from_millis(20);
 /// How often what is remembered and not needed is forgotten.
 const SWEEP: Duration = Duration::from_secs(60);
+/// How often the figures of the last hour are taken.
+const MINUTE: Duration = Duration::from_secs(60);
 /// Devices that were not used for this long are forgotten, microseconds.
 const DEVICE_AGE: i64 = 90 * 86_400 * 1_000_000;
 /// Changes are kept this long, microseconds.
@@ -27,6 +29,20 @@ const CHANGE_AGE: i64 = 30 * 86_400 * 1_000_000;
 const SENDS_AT_ONCE: usize = 1000;
 /// The store is swept once in so many rounds.
 const STORE_ROUNDS: u32 = 60;
+
+/// Takes a sample of the main figures each minute.
+pub fn record_each_minute(node: &Arc<Node>) {
+    let weak = Arc::downgrade(node);
+    actix_rt::spawn(async move {
+        let start = tokio::time::Instant::now() + MINUTE;
+        let mut every = tokio::time::interval_at(start, MINUTE);
+        loop {
+            every.tick().await;
+            let Some(node) = weak.upgrade() else { return };
+            node.history.record(&node.metrics, node.clock.now());
+        }
+    });
+}
 
 /// Drains the node.
 pub async fn drain(node: &Arc<Node>, batches: &BatchPermits, servers: &[ServerHandle]) {

@@ -69,6 +69,12 @@ impl Http {
         self.client.post(format!("{}{path}", self.base))
     }
 
+    /// A request of any method.
+    pub fn request(&self, method: &str, path: &str) -> RequestBuilder {
+        let method = method.parse().expect("a method");
+        self.client.request(method, format!("{}{path}", self.base))
+    }
+
     /// Sends a request and reads the answer to its end.
     pub async fn send(&self, request: RequestBuilder) -> Answer {
         let response = request.send().await.expect("an answer");

@@ -22,5 +22,8 @@ use std::time::Duration;
 /// How long anything may take before a test fails.
 pub const PATIENCE: Duration = Duration::from_secs(20);
 
+/// The admin secret of every test server.
+pub const ADMIN_SECRET: &str = "an-admin-secret-for-tests";
+
 /// The agent secret of every test server.
 pub const AGENT_SECRET: &str = "an-agent-secret-for-tests";

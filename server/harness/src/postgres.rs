@@ -41,8 +41,6 @@ pub(crate) fn flags() -> Vec<String> {
             database.url().expose(),
             "--jwt-secret",
             "a-jwt-secret-for-tests",
-            "--admin-secret",
-            "an-admin-secret-for-tests",
         ]
         .map(str::to_owned)
         .into(),

@@ -1,6 +1,6 @@
 //! A real server in this process, on a thread and a system of its own.
 
-use crate::{AGENT_SECRET, Http, PATIENCE};
+use crate::{ADMIN_SECRET, AGENT_SECRET, Http, PATIENCE};
 use agent_messenger::application::Application;
 use agent_messenger::config::{Config, Environment};
 use agent_messenger::metrics::Metrics;
@@ -144,6 +144,11 @@ impl TestServer {
         )
     }
 
+    /// A client over HTTP of the admin listener.
+    pub fn admin(&self) -> Http {
+        Http::new(self.admin_url())
+    }
+
     /// A client over HTTP.
     pub fn http(&self) -> Http {
         Http::new(self.url())
@@ -233,6 +238,8 @@ fn config_of(options: &Options, data: &Path) -> Config {
         data,
         "--agent-secret",
         AGENT_SECRET,
+        "--admin-secret",
+        ADMIN_SECRET,
         "--rate-limit-disabled",
         rates,
         "--workers",

@@ -49,7 +49,7 @@ pub(super) fn all(
     let public = public(node, &probes, &edge_data, proxies.clone(), (listener, tls))?;
     let mut servers = vec![public];
     if let Some(listener) = admin_listener {
-        servers.push(administration(&probes, &edge_of(false), listener)?);
+        servers.push(administration(node, &probes, &edge_of(false), listener)?);
     }
     Ok(servers)
 }
@@ -95,6 +95,7 @@ fn public(
             .configure(health::routes)
             .configure(|config| public_metrics(config, metrics_public))
             .configure(messenger::routes)
+            .configure(admin::api)
             .default_service(web::to(nothing_here))
             .wrap(from_fn(edge))
     });
@@ -124,16 +125,23 @@ fn public(
 }
 
 fn administration(
+    node: &Arc<Node>,
     probes: &Probes,
     edge_data: &Data<Edge>,
     listener: TcpListener,
 ) -> anyhow::Result<ServerHandle> {
-    let (probes, edge_data) = (probes.clone(), edge_data.clone());
+    let (data, probes, edge_data) = (
+        Data::from(Arc::clone(node)),
+        probes.clone(),
+        edge_data.clone(),
+    );
     let server = HttpServer::new(move || {
         App::new()
             .app_data(edge_data.clone())
+            .app_data(data.clone())
             .app_data(Data::new(probes.clone()))
             .configure(admin::routes)
+            .configure(admin::api)
             .default_service(web::to(nothing_here))
             .wrap(from_fn(edge))
     });

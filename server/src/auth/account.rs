@@ -7,7 +7,7 @@ use protocol::event::Refusal;
 use protocol::{ErrorCode, Timestamp, UserId};
 use sha2::{Digest, Sha256};
 use std::net::IpAddr;
-use store::{Conn, NewLogin, NewUser, Role, StoreError, UserRow};
+use store::{Conn, NewLogin, NewUser, Principal, Role, StoreError, UserRow};
 use zeroize::Zeroizing;
 
 /// A registration as it came in.
@@ -128,9 +128,17 @@ impl Auth {
         let sid = login.sid.clone();
         let inserted = self
             .store
-            .write(move |conn| insert_login(conn, key, login))
+            .write(move |conn| {
+                let banned = store::ban::stands(conn, Principal::user(key))?;
+                if !banned {
+                    insert_login(conn, key, login)?;
+                }
+                Ok(banned)
+            })
             .await;
-        inserted.map_err(|error| of_store(error, ErrorCode::InvalidCredentials))?;
+        if inserted.map_err(|error| of_store(error, ErrorCode::InvalidCredentials))? {
+            return Err(banned());
+        }
         self.signed_in(&user, &sid)
     }
 
@@ -155,6 +163,11 @@ impl Auth {
             expires_at: self.tokens.end(self.now()),
         })
     }
+}
+
+/// What whoever is kept out is told, once they have shown who they are.
+pub(super) fn banned() -> Refusal {
+    Refusal::because(ErrorCode::Forbidden, "banned by the operator")
 }
 
 /// A login to be.

@@ -2,6 +2,7 @@
 //! per address and never per id, so that nobody can lock a real agent out and a valid
 //! credential always passes.
 
+use super::account::banned;
 use super::{Auth, secret, take};
 use crate::config::AgentAuth;
 use crate::ops::of_store;
@@ -9,7 +10,7 @@ use protocol::event::Refusal;
 use protocol::{AgentId, ErrorCode};
 use sha2::{Digest, Sha256};
 use std::net::IpAddr;
-use store::{AgentFields, AgentKey, AgentRow, Conn, Overwrite, StoreError};
+use store::{AgentFields, AgentKey, AgentRow, Conn, Overwrite, Principal, StoreError};
 use subtle::ConstantTimeEq;
 
 /// What an agent shows.
@@ -48,13 +49,16 @@ impl Auth {
         fields: Option<AgentFields>,
         address: IpAddr,
     ) -> Result<AgentIdentity, Refusal> {
-        let row = self.find_agent(&shown.id).await?;
+        let (row, kept_out) = self.find_agent(&shown.id).await?;
         let accepted = match &shown.proof {
             AgentProof::Secret(text) => self.secret_opens(text, row.as_ref()),
             AgentProof::Token(text) => token_opens(text, row.as_ref()),
         };
         if !accepted {
             return Err(self.failed(address));
+        }
+        if kept_out {
+            return Err(banned());
         }
         match (row, shown.proof) {
             (Some(row), AgentProof::Token(_)) => self.bind(row, fields).await,
@@ -80,9 +84,12 @@ impl Auth {
         fields: AgentFields,
         address: IpAddr,
     ) -> Result<(AgentRow, Option<String>), Refusal> {
-        let row = self.find_agent(&id).await?;
+        let (row, kept_out) = self.find_agent(&id).await?;
         if !secret::same(&self.agent_secret, shown) {
             return Err(self.failed(address));
+        }
+        if kept_out {
+            return Err(banned());
         }
         let bound = row.as_ref().is_some_and(|row| row.bound);
         if bound && self.agent_rule != AgentAuth::Shared {
@@ -92,18 +99,24 @@ impl Auth {
             ));
         }
         let identity = self.enter(id, fields, Overwrite::All, !bound).await?;
-        let row = self
-            .find_agent(&identity.id)
-            .await?
-            .ok_or_else(|| Refusal::new(ErrorCode::AgentNotFound))?;
+        let (row, _) = self.find_agent(&identity.id).await?;
+        let row = row.ok_or_else(|| Refusal::new(ErrorCode::AgentNotFound))?;
         Ok((row, identity.new_token))
     }
 
-    async fn find_agent(&self, id: &AgentId) -> Result<Option<AgentRow>, Refusal> {
+    /// The agent of this id, and whether it is kept out.
+    async fn find_agent(&self, id: &AgentId) -> Result<(Option<AgentRow>, bool), Refusal> {
         let wanted = id.clone();
         let found = self
             .store
-            .read(move |conn| store::agent::find(conn, &wanted))
+            .read(move |conn| {
+                let row = store::agent::find(conn, &wanted)?;
+                let kept_out = match &row {
+                    Some(row) => store::ban::stands(conn, Principal::agent(row.key))?,
+                    None => false,
+                };
+                Ok((row, kept_out))
+            })
             .await;
         found.map_err(|error| of_store(error, ErrorCode::AgentNotFound))
     }

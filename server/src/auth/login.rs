@@ -51,6 +51,12 @@ impl Logins {
         }
     }
 
+    pub(super) fn set_role(&self, user: UserKey, role: Role) {
+        for mut known in self.0.iter_mut().filter(|known| known.key == user) {
+            known.role = role;
+        }
+    }
+
     /// A login that ended is remembered as such, so that no read in flight brings it back.
     fn forget(&self, sid: &str) {
         if let Some(mut known) = self.0.get_mut(sid) {

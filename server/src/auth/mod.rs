@@ -5,6 +5,7 @@
 mod account;
 mod agent;
 mod login;
+mod operator;
 mod password;
 mod registration;
 mod secret;
@@ -13,6 +14,7 @@ mod token;
 pub use account::{LoggedIn, NewAccount};
 pub use agent::{AgentCredentials, AgentIdentity, AgentProof};
 pub use login::UserIdentity;
+pub use operator::Operator;
 pub use registration::{Caller, Verdict, may_register};
 pub use secret::{Secrets, SecretsError, random_token};
 pub use token::Tokens;

@@ -1,9 +1,13 @@
 //! Use cases as functions, one file per noun. Every door calls these and nothing below.
 
+pub mod agent;
 pub mod conversation;
 pub mod device;
 pub mod entry;
+pub mod invite;
 pub mod message;
+pub mod session;
+pub mod user;
 pub mod wait;
 pub mod whisper;
 

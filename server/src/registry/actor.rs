@@ -1,7 +1,9 @@
 //! The registry actor.
 
 use super::directory::Directory;
-use super::messages::{Asker, Attach, Detach, Drain, Locate, Orphaned, Retired, Revoke};
+use super::messages::{
+    Asker, Attach, Detach, Drain, ListSessions, Locate, Orphaned, Remove, Retired, Revoke, Which,
+};
 use crate::agent::{Agent, AgentDeps, Arrive, Leave};
 use crate::conversation::{Conversation, Deps};
 use crate::mailbox::{Gate, Mailbox, post};
@@ -11,7 +13,7 @@ use protocol::{CloseCode, PrincipalKind, limits};
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
-use store::{AgentKey, ConversationKey};
+use store::{AgentKey, ConversationKey, Principal};
 
 /// Sockets are ended a few at a time while draining, so that their clients do not all come back
 /// in the same instant.
@@ -20,7 +22,9 @@ const DRAIN_STEPS: usize = 20;
 
 struct Entered {
     addr: Addr<Session>,
+    principal: Principal,
     sid: Option<String>,
+    about: protocol::admin::Session,
 }
 
 /// Starts, finds and retires; the only writer of the directory.
@@ -147,7 +151,9 @@ impl Handler<Attach> for Registry {
             id,
             Entered {
                 addr: attach.addr.clone(),
+                principal: attach.principal,
                 sid: attach.sid,
+                about: attach.about,
             },
         );
         self.directory
@@ -205,6 +211,35 @@ impl Handler<Revoke> for Registry {
                 post(&entered.addr, End(CloseCode::Unauthenticated));
             }
         }
+    }
+}
+
+impl Handler<ListSessions> for Registry {
+    type Result = ();
+
+    fn handle(&mut self, ListSessions { caller }: ListSessions, _: &mut Self::Context) {
+        let mut all: Vec<_> = self.sessions.values().map(|s| s.about.clone()).collect();
+        all.sort_by_key(|session| session.session_id);
+        drop(caller.send(all));
+    }
+}
+
+impl Handler<Remove> for Registry {
+    type Result = ();
+
+    fn handle(&mut self, Remove { which, caller }: Remove, _: &mut Self::Context) {
+        let meant: Vec<_> = self
+            .sessions
+            .iter()
+            .filter(|(id, entered)| match which {
+                Which::Session(wanted) => **id == wanted,
+                Which::Of(principal) => entered.principal == principal,
+            })
+            .collect();
+        for (_, entered) in &meant {
+            post(&entered.addr, End(CloseCode::Removed));
+        }
+        let _: Result<(), usize> = caller.send(meant.len());
     }
 }
 

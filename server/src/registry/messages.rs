@@ -2,7 +2,7 @@
 
 use crate::conversation::{Committed, Conversation};
 use crate::mailbox::{Gate, Mailbox};
-use crate::session::{Session, SessionRef};
+use crate::session::{Session, SessionId, SessionRef};
 use actix::{Addr, Message};
 use bytestring::ByteString;
 use protocol::Party;
@@ -65,6 +65,8 @@ pub struct Attach {
     pub party: Party,
     /// The login behind a user's token.
     pub sid: Option<String>,
+    /// For the operator's list.
+    pub about: protocol::admin::Session,
     /// Its actor.
     pub addr: Addr<Session>,
 }
@@ -85,6 +87,33 @@ pub struct Detach {
 pub struct Revoke {
     /// Which login.
     pub sid: String,
+}
+
+/// List the live sockets, for the operator.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct ListSessions {
+    /// Who asks.
+    pub caller: oneshot::Sender<Vec<protocol::admin::Session>>,
+}
+
+/// End some sockets, by the operator's word.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Remove {
+    /// Which.
+    pub which: Which,
+    /// Told how many.
+    pub caller: oneshot::Sender<usize>,
+}
+
+/// Some sockets.
+#[derive(Debug, Clone, Copy)]
+pub enum Which {
+    /// One.
+    Session(SessionId),
+    /// All of one principal.
+    Of(Principal),
 }
 
 /// The server stops: end every socket and start nothing new.

@@ -11,6 +11,8 @@ mod waiters;
 pub use actor::Registry;
 pub use directory::{Directory, Live};
 pub use hubs::Hubs;
-pub use messages::{Asker, Attach, Detach, Drain, Locate, Orphaned, Retired, Revoke};
+pub use messages::{
+    Asker, Attach, Detach, Drain, ListSessions, Locate, Orphaned, Remove, Retired, Revoke, Which,
+};
 pub use positions::PositionBook;
 pub use waiters::{WaitOn, Waiter, Waiters};

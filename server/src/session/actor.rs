@@ -77,6 +77,20 @@ impl Session {
         self.outbound().answer(&Event::Connected(connected));
     }
 
+    /// What the operator is shown of it.
+    fn about(&self) -> protocol::admin::Session {
+        let setup = &self.setup;
+        protocol::admin::Session {
+            session_id: self.me.id.0,
+            kind: setup.party.kind.as_str().to_owned(),
+            id: setup.party.id.to_string(),
+            device_id: setup.device_id.as_ref().map(|id| id.text().to_string()),
+            version: setup.version.to_owned(),
+            address: setup.address.to_string(),
+            since: self.node.clock.now(),
+        }
+    }
+
     /// Tells the peer that something was not done; too many refusals end the socket.
     pub(super) fn refuse(&mut self, refusal: Refusal) {
         self.node.metrics.refused(refusal.code);
@@ -108,6 +122,7 @@ impl Actor for Session {
                 Who::User { sid, .. } => Some(sid.clone()),
                 Who::Agent { .. } => None,
             },
+            about: self.about(),
             addr: ctx.address(),
         };
         post(&self.node.registry, attach);

@@ -14,6 +14,7 @@ use crate::node::Node;
 use actix::{Actor, Context};
 use actix_ws::{AggregatedMessageStream, Session as Socket};
 use protocol::{DeviceId, Party, Timestamp};
+use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -71,6 +72,8 @@ pub struct Setup {
     pub refusals: Option<Refusals>,
     /// Its place among the live connections.
     pub guard: ConnectionGuard,
+    /// Where the client is.
+    pub address: IpAddr,
     /// Its TCP connection.
     pub connection: Option<Arc<Connection>>,
     /// Heartbeat monitoring of agents, where it is on.

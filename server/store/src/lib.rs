@@ -20,6 +20,7 @@ mod store;
 mod writer;
 
 pub mod agent;
+pub mod ban;
 pub mod change;
 pub mod clock;
 pub mod conversation;

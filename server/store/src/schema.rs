@@ -150,6 +150,15 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    bans (principal_kind, principal_id) {
+        principal_kind -> SmallInt,
+        principal_id -> BigInt,
+        reason -> Text,
+        created_at -> BigInt,
+    }
+}
+
 diesel::joinable!(members -> conversations (conversation_id));
 diesel::allow_tables_to_appear_in_same_query!(
     users,

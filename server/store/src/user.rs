@@ -148,6 +148,14 @@ pub fn set_role(conn: &mut Conn, key: UserKey, role: Role) -> Result<(), StoreEr
     found(changed)
 }
 
+/// How many owners there are.
+pub fn count_owners(conn: &mut Conn) -> Result<i64, StoreError> {
+    let owners = users::table
+        .filter(users::role.eq(Role::Owner.as_i16()))
+        .filter(users::deleted_at.is_null());
+    Ok(owners.count().get_result(&mut conn.db)?)
+}
+
 /// Whether an owner exists, so that set-up is over.
 pub fn any_owner(conn: &mut Conn) -> Result<bool, StoreError> {
     let owners = users::table

@@ -86,7 +86,7 @@ fn what_is_not_ours_is_refused_and_left_alone() {
         assert_eq!(before, error);
     }
     let database = scratch();
-    assert_eq!(migrate::up(database.url().clone()).unwrap().len(), 1);
+    assert!(!migrate::up(database.url().clone()).unwrap().is_empty());
     database
         .execute("INSERT INTO __diesel_schema_migrations (version) VALUES ('20991231000000')")
         .unwrap();

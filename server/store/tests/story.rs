@@ -12,7 +12,7 @@ mod common;
 
 use am_store::{
     AgentFields, ChangeKind, ListQuery, MemberRole, NewLogin, Overwrite, PositionUpdate, Principal,
-    Role, StoreError, UserKey, agent, change, conversation, device, invite, login, message,
+    Role, StoreError, UserKey, agent, ban, change, conversation, device, invite, login, message,
     position, read_mark, server_state, user, verify,
 };
 use common::{Db, Kind, NEW_YEAR, insert_user, named, new_direct, text};
@@ -26,6 +26,7 @@ fn the_story(on: Kind) {
     let bot = agents(db);
     logins_and_invites(db, ada);
     state(db);
+    bans(db, ada, bot);
     conversations(db, ada, bot);
     log_and_changes(db, ada, bot);
     devices(db, ada, bot);
@@ -198,6 +199,20 @@ fn logins_and_invites(db: &Db, ada: UserKey) {
             .collect::<Vec<_>>(),
         [(1, Some(ada)), (3, None)]
     );
+}
+
+fn bans(db: &Db, ada: UserKey, bot: am_store::AgentKey) {
+    let (user, agent) = (Principal::user(ada), Principal::agent(bot));
+    assert!(!db.read(move |c| ban::stands(c, user)).unwrap());
+    db.write(move |c| ban::put(c, user, "spam")).unwrap();
+    db.write(move |c| ban::put(c, user, "more spam")).unwrap();
+    assert!(db.read(move |c| ban::stands(c, user)).unwrap());
+    assert!(!db.read(move |c| ban::stands(c, agent)).unwrap());
+    let all = db.read(|c| ban::all_of(c, PrincipalKind::User)).unwrap();
+    assert_eq!(all.into_iter().collect::<Vec<_>>(), [ada.0]);
+    db.write(move |c| ban::lift(c, user)).unwrap();
+    assert!(!db.read(move |c| ban::stands(c, user)).unwrap());
+    assert_eq!(db.read(user::count_owners).unwrap(), 1);
 }
 
 fn state(db: &Db) {

@@ -3,6 +3,7 @@
 use crate::doors::health::{Health, Probes, get_or_head};
 use crate::error::{ApiError, ApiResult};
 use crate::metrics::Metrics;
+use actix_web::http::StatusCode;
 use actix_web::{HttpResponse, web};
 use serde::Serialize;
 
@@ -10,7 +11,7 @@ use serde::Serialize;
 const TEXT_FORMAT: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// Adds `/metrics` and the detailed `/health`. Wants `web::Data<Probes>`.
-pub fn routes(config: &mut web::ServiceConfig) {
+pub(super) fn routes(config: &mut web::ServiceConfig) {
     config
         .service(web::resource("/metrics").route(get_or_head().to(metrics)))
         .service(web::resource("/health").route(get_or_head().to(health)));
@@ -26,22 +27,30 @@ pub async fn metrics(probes: web::Data<Probes>) -> ApiResult<HttpResponse> {
 }
 
 async fn health(probes: web::Data<Probes>) -> HttpResponse {
-    probes.metrics.refresh();
-    let (status, health) = probes.health().await;
-    let queues = Queues::of(&probes.metrics);
-    HttpResponse::build(status).json(Detail {
-        health,
-        queues,
-        panics: probes.metrics.panics.get(),
-    })
+    let (status, detail) = Detail::read(&probes).await;
+    HttpResponse::build(status).json(detail)
 }
 
+/// The public fields, and what only the operator sees.
 #[derive(Serialize)]
-struct Detail {
+pub(super) struct Detail {
     #[serde(flatten)]
     health: Health,
     queues: Queues,
     panics: u64,
+}
+
+impl Detail {
+    pub(super) async fn read(probes: &Probes) -> (StatusCode, Self) {
+        probes.metrics.refresh();
+        let (status, health) = probes.health().await;
+        let detail = Self {
+            health,
+            queues: Queues::of(&probes.metrics),
+            panics: probes.metrics.panics.get(),
+        };
+        (status, detail)
+    }
 }
 
 /// The depth of every queue of the design, now.

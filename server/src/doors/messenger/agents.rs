@@ -33,7 +33,7 @@ pub(super) struct Registration {
 }
 
 /// Checks what an agent says of itself.
-pub(super) fn fields(
+pub(crate) fn fields(
     name: Option<String>,
     model: Option<String>,
     personality: Option<String>,

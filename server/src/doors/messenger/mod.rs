@@ -2,8 +2,8 @@
 //! call, one implementation each, and the two socket endpoints. One DTO for JSON and forms.
 
 mod accounts;
-mod agents;
-mod caller;
+pub(super) mod agents;
+pub(super) mod caller;
 mod codec;
 mod conversations;
 mod messages;
@@ -21,12 +21,12 @@ use actix_web::{HttpRequest, HttpResponse, Resource, ResponseError};
 use protocol::ErrorCode;
 
 /// A resource that answers other methods than its own with 405.
-fn resource(path: &str) -> Resource {
+pub(super) fn resource(path: &str) -> Resource {
     web::resource(path).default_service(web::to(wrong_method))
 }
 
 async fn wrong_method(request: HttpRequest) -> HttpResponse {
-    let known = ["GET", "POST"]
+    let known = ["GET", "POST", "DELETE"]
         .into_iter()
         .filter(|method| request.method() != method);
     let error = ApiError::new(ErrorCode::MethodNotAllowed);

@@ -221,6 +221,7 @@ impl Handshake {
             refusals: (self.node.config.limits.enforcement() == Enforcement::On)
                 .then(Refusals::new),
             guard: self.guard,
+            address: self.address.ip,
             connection: self.request.conn_data::<Arc<Connection>>().cloned(),
             heartbeat_timeout: if kind == PrincipalKind::Agent {
                 self.node.heartbeat.monitored_timeout()
