@@ -4,16 +4,19 @@ use store::{OpenError, StoreError};
 
 /// One reason; its text is for people.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum Failure {
+pub enum Failure {
     /// Something about the state of things; the sentence names it.
     #[error("{0}")]
     Refused(String),
+    /// The log is not as it should be; the result names each place.
+    #[error("the log has {0} problems")]
+    Problems(usize),
     /// The command line is incomplete or wrong.
     #[error("{0}")]
     Usage(String),
     /// A server, or another tool, holds the lock.
     #[error("{0}; nothing was changed")]
-    InUse(OpenError),
+    InUse(String),
     /// The database was not opened.
     #[error("{0}")]
     NotOpened(OpenError),
@@ -30,9 +33,9 @@ pub(crate) enum Failure {
 
 impl Failure {
     /// As listed in `--help`.
-    pub(crate) const fn exit_code(&self) -> u8 {
+    pub const fn exit_code(&self) -> u8 {
         match self {
-            Self::Refused(_) | Self::Store(_) | Self::Io(_) => 1,
+            Self::Refused(_) | Self::Problems(_) | Self::Store(_) | Self::Io(_) => 1,
             Self::Usage(_) => 2,
             Self::InUse(_) => 3,
             Self::NotOpened(_) | Self::NoDatabase(_) => 4,
@@ -43,7 +46,7 @@ impl Failure {
 impl From<OpenError> for Failure {
     fn from(error: OpenError) -> Self {
         match error {
-            OpenError::Locked(_) => Self::InUse(error),
+            OpenError::Locked(_) => Self::InUse(error.to_string()),
             other => Self::NotOpened(other),
         }
     }

@@ -4,17 +4,20 @@ use crate::failure::Failure;
 use comfy_table::{Table, presets};
 use serde::Serialize;
 use std::io::Write;
+use std::process::ExitCode;
 
 /// How results are printed.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Output {
+pub struct Output {
+    /// Whose errors they are.
+    pub program: &'static str,
     /// One JSON value instead of text.
-    pub(crate) json: bool,
+    pub json: bool,
 }
 
 impl Output {
     /// Prints `value` as JSON, or `text`. A reader that went away (`| head`) is no failure.
-    pub(crate) fn result(self, value: &impl Serialize, text: &str) -> Result<(), Failure> {
+    pub fn result(self, value: &impl Serialize, text: &str) -> Result<(), Failure> {
         let line = if self.json {
             serde_json::to_string_pretty(value).map_err(std::io::Error::from)?
         } else {
@@ -27,7 +30,7 @@ impl Output {
     }
 
     /// Prints `rows` as JSON, or as a table under `head`; `none` where there are no rows.
-    pub(crate) fn list<T: Serialize>(
+    pub fn list<T: Serialize>(
         self,
         rows: &[T],
         head: &[&str],
@@ -46,14 +49,25 @@ impl Output {
     }
 
     /// Prints why nothing was done, on standard error.
-    pub(crate) fn failure(self, failure: &Failure) {
+    pub fn failure(self, failure: &Failure) {
         let line = if self.json {
             serde_json::json!({ "error": failure.to_string(), "exit": failure.exit_code() })
                 .to_string()
         } else {
-            format!("am-admin: {failure}")
+            format!("{}: {failure}", self.program)
         };
         // Standard error may be closed; the exit code still says it.
         drop(writeln!(std::io::stderr(), "{line}"));
+    }
+
+    /// Tells a failure, and gives the exit code.
+    pub fn exit(self, done: Result<(), Failure>) -> ExitCode {
+        match done {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(failure) => {
+                self.failure(&failure);
+                ExitCode::from(failure.exit_code())
+            }
+        }
     }
 }

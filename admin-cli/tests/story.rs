@@ -86,6 +86,8 @@ fn run_raw(folder: &Path, args: &[&str], input: &str) -> Output {
         .current_dir(folder)
         .env_remove("DB_PATH")
         .env_remove("DATA_DIR")
+        .env_remove("DATABASE_URL")
+        .env_remove("AM_ADMIN_URL")
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -150,7 +152,7 @@ fn without_a_terminal_values_come_from_standard_input_in_the_order_of_the_questi
     let agent = place.json(&["create-agent"], "bot.one\nBot\n\nfriendly\n");
     assert_eq!(agent["agent_id"], "bot.one");
     assert_eq!(agent["name"], "Bot");
-    assert_eq!(agent.get("model"), None);
+    assert_eq!(agent["model"], "");
     assert_eq!(agent["personality"], "friendly");
 }
 
@@ -362,5 +364,74 @@ fn the_help_lists_the_exit_codes() {
         "4  the database cannot",
     ] {
         assert!(help.contains(line), "{help}");
+    }
+}
+
+#[test]
+fn passwords_roles_and_bans_are_changed_and_the_last_owner_stays() {
+    let place = Place::new();
+    let ada = place.json(
+        &["create-user", "ada", "--role", "owner"],
+        "correct-horse\n",
+    );
+    place.json(&["create-user", "eve"], "correct-horse\n");
+    let user = ada["user_id"].as_str().unwrap();
+    let kept = place.run(&["grant", user, "member"], "");
+    assert_eq!(code(&kept), 1);
+    assert!(stderr(&kept).contains("last owner"), "{}", stderr(&kept));
+    assert_eq!(place.json(&["grant", "eve", "owner"], "")["role"], "owner");
+    assert_eq!(
+        place.json(&["grant", "ada", "member"], "")["role"],
+        "member"
+    );
+    place.json(&["reset-password", "ada"], "another-horse\n");
+    let row = place
+        .look(|conn| store::user::find_by_name(conn, "ada"))
+        .unwrap()
+        .unwrap();
+    let hash = PasswordHash::new(&row.password_hash).unwrap();
+    let same = Argon2::default().verify_password(b"another-horse", &hash);
+    assert!(same.is_ok());
+    assert_eq!(code(&place.run(&["ban", "--user", "ada"], "")), 2, "--yes");
+    place.json(&["ban", "--user", "ada", "--reason", "spam", "--yes"], "");
+    assert_eq!(place.json(&["list-users"], "")[0]["banned"], true);
+    place.json(&["unban", "--user", "ada"], "");
+    assert_eq!(place.json(&["list-users"], "")[0]["banned"], false);
+    assert_eq!(code(&place.run(&["grant", "nobody", "admin"], "")), 1);
+}
+
+#[test]
+fn invites_are_listed_without_their_text_and_taken_back() {
+    let place = Place::new();
+    let made = place.json(&["invite"], "");
+    let listed = place.json(&["list-invites"], "");
+    assert_eq!(listed[0]["invite_id"], made["invite_id"]);
+    assert!(
+        !listed
+            .to_string()
+            .contains(made["invite"].as_str().unwrap())
+    );
+    let id = made["invite_id"].as_str().unwrap();
+    place.json(&["revoke-invite", id], "");
+    assert_eq!(place.json(&["list-invites"], ""), Value::Array(vec![]));
+    assert_eq!(code(&place.run(&["revoke-invite", id], "")), 1);
+}
+
+#[test]
+fn completions_and_the_manual_come_from_the_definition() {
+    let place = Place::new();
+    for (args, said) in [
+        (vec!["completions", "bash"], "reset-agent-token"),
+        (vec!["completions", "fish"], "create-user"),
+        (vec!["man"], ".TH am-admin"),
+        (vec!["man"], "RESET\\-PASSWORD"),
+    ] {
+        let output = place.run(&args, "");
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert_eq!(code(&output), 0, "{args:?}");
+        assert!(
+            text.contains(said) || text.contains(&said.replace('\\', "")),
+            "{args:?}"
+        );
     }
 }

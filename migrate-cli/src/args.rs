@@ -1,7 +1,7 @@
 //! The command line. Exit codes are part of the help, because scripts depend on them.
 
+use am_admin::place::Place;
 use clap::{Parser, Subcommand};
-use std::path::PathBuf;
 
 const AFTER_HELP: &str = "\
 Exit codes:
@@ -18,18 +18,8 @@ migrations shall be applied at the end; without it, up applies all and down undo
 #[derive(Debug, Parser)]
 #[command(name = "am-migrate", version, after_help = AFTER_HELP)]
 pub(crate) struct Args {
-    /// Database file [default: agent-messenger.db in the data directory]
-    #[arg(long, global = true, env = "DB_PATH", value_name = "FILE")]
-    pub(crate) db: Option<PathBuf>,
-    /// The server's data directory
-    #[arg(
-        long,
-        global = true,
-        env = "DATA_DIR",
-        default_value = "./data",
-        value_name = "DIR"
-    )]
-    pub(crate) data_dir: PathBuf,
+    #[command(flatten)]
+    pub(crate) place: Place,
     /// Print results and errors as JSON
     #[arg(long, global = true)]
     pub(crate) json: bool,
@@ -38,15 +28,6 @@ pub(crate) struct Args {
     pub(crate) yes: bool,
     #[command(subcommand)]
     pub(crate) command: Command,
-}
-
-impl Args {
-    /// The database file that is meant.
-    pub(crate) fn database(&self) -> PathBuf {
-        self.db
-            .clone()
-            .unwrap_or_else(|| self.data_dir.join("agent-messenger.db"))
-    }
 }
 
 #[derive(Debug, Subcommand)]
@@ -68,6 +49,13 @@ pub(crate) enum Command {
     },
     /// Show what is applied and what is pending; changes nothing
     Status,
+    /// Print completions for a shell
+    Completions {
+        /// Which shell
+        shell: clap_complete::Shell,
+    },
+    /// Print the manual, for `man -l -`
+    Man,
     /// Check the log: numbers without gaps, times that increase, keys that point at messages
     Verify,
 }

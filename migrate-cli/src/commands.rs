@@ -1,18 +1,20 @@
 //! What each command does, in the order of the help.
 
 use crate::args::{Args, Command};
-use crate::failure::Failure;
-use crate::output::Output;
+use am_admin::extras;
+use am_admin::failure::Failure;
+use am_admin::output::Output;
+use am_admin::place::Place;
+use clap::CommandFactory;
 use serde::Serialize;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use store::migrate::{self, VersionStatus};
 use store::verify::{self, Problem};
-use store::{BatchPermit, CommitSink, Outcome, Store, StoreConfig, SystemClock};
+use store::{BatchPermit, CommitSink, Location, Outcome, Store, StoreConfig, SystemClock};
 
 #[derive(Serialize)]
 struct Schema {
-    database: PathBuf,
+    database: String,
     applied: Vec<String>,
     pending: Vec<String>,
     /// What this command applied or undid.
@@ -22,8 +24,8 @@ struct Schema {
 
 impl Schema {
     /// What the file holds now; a file that is not there has everything pending.
-    fn of(path: &Path) -> Result<Self, Failure> {
-        let (applied, pending): (Vec<_>, Vec<_>) = migrate::status(path)?
+    fn of(place: &Location) -> Result<Self, Failure> {
+        let (applied, pending): (Vec<_>, Vec<_>) = migrate::status(place.clone())?
             .into_iter()
             .partition(|version| version.applied);
         let names = |versions: Vec<VersionStatus>| {
@@ -33,7 +35,7 @@ impl Schema {
                 .collect()
         };
         Ok(Self {
-            database: path.into(),
+            database: place.to_string(),
             applied: names(applied),
             pending: names(pending),
             changed: None,
@@ -43,40 +45,42 @@ impl Schema {
 
 /// Does what `args` says.
 pub(crate) fn run(args: &Args, output: Output) -> Result<(), Failure> {
-    let path = args.database();
+    let place = args.place.location()?;
     match args.command {
-        Command::Up { target } => up(&path, target, output),
-        Command::Down { steps, target } => down(args, &path, steps, target, output),
-        Command::Status => status(&path, output),
-        Command::Verify => check_log(&path, output),
+        Command::Up { target } => up(&place, target, output),
+        Command::Down { steps, target } => down(args, &place, steps, target, output),
+        Command::Status => status(&place, output),
+        Command::Verify => check_log(&place, output),
+        Command::Completions { shell } => extras::completions(Args::command(), shell),
+        Command::Man => extras::manual(&Args::command()),
     }
 }
 
-fn up(path: &Path, target: Option<usize>, output: Output) -> Result<(), Failure> {
-    let now = Schema::of(path)?;
+fn up(place: &Location, target: Option<usize>, output: Output) -> Result<(), Failure> {
+    let now = Schema::of(place)?;
     let all = now.applied.len() + now.pending.len();
     if target.is_some_and(|target| target != all) {
         return Err(Failure::Refused(format!(
             "up goes to the newest schema, which is number {all}"
         )));
     }
-    let changed = migrate::up(path)?;
+    let changed = migrate::up(place.clone())?;
     let text = match changed.len() {
         0 => "The schema is up to date.".to_owned(),
         n => format!("Applied {n}: {}.", changed.join(", ")),
     };
-    finish(path, changed, &text, output)
+    finish(place, changed, &text, output)
 }
 
 fn down(
     args: &Args,
-    path: &Path,
+    place: &Location,
     steps: Option<usize>,
     target: Option<usize>,
     output: Output,
 ) -> Result<(), Failure> {
-    must_exist(path)?;
-    let applied = Schema::of(path)?.applied.len();
+    Place::must_exist(place)?;
+    let applied = Schema::of(place)?.applied.len();
     let steps = match (steps, target) {
         (Some(steps), _) => steps,
         (None, Some(target)) => applied.saturating_sub(target),
@@ -93,18 +97,18 @@ fn down(
         );
         return Err(Failure::Usage(sentence));
     }
-    let changed = migrate::down(path, steps)?;
+    let changed = migrate::down(place.clone(), steps)?;
     let text = match changed.len() {
         0 => "Nothing to undo.".to_owned(),
         n => format!("Undone {n}: {}.", changed.join(", ")),
     };
-    finish(path, changed, &text, output)
+    finish(place, changed, &text, output)
 }
 
-fn status(path: &Path, output: Output) -> Result<(), Failure> {
-    must_exist(path)?;
-    let schema = Schema::of(path)?;
-    let mut text = format!("Database: {}\n", path.display());
+fn status(place: &Location, output: Output) -> Result<(), Failure> {
+    Place::must_exist(place)?;
+    let schema = Schema::of(place)?;
+    let mut text = format!("Database: {place}\n");
     let lines = |word: &str, versions: &[String]| -> String {
         versions
             .iter()
@@ -120,20 +124,17 @@ fn status(path: &Path, output: Output) -> Result<(), Failure> {
     output.result(&schema, &text)
 }
 
-fn finish(path: &Path, changed: Vec<String>, text: &str, output: Output) -> Result<(), Failure> {
+fn finish(
+    place: &Location,
+    changed: Vec<String>,
+    text: &str,
+    output: Output,
+) -> Result<(), Failure> {
     let schema = Schema {
         changed: Some(changed),
-        ..Schema::of(path)?
+        ..Schema::of(place)?
     };
     output.result(&schema, text)
-}
-
-fn must_exist(path: &Path) -> Result<(), Failure> {
-    if path.exists() {
-        Ok(())
-    } else {
-        Err(Failure::NoDatabase(path.display().to_string()))
-    }
 }
 
 /// Nobody is connected, so nobody is told.
@@ -147,15 +148,18 @@ impl CommitSink for NobodyListens {
     fn publish(&self, _permit: BatchPermit, _outcomes: Vec<Outcome>) {}
 }
 
-fn check_log(path: &Path, output: Output) -> Result<(), Failure> {
-    must_exist(path)?;
-    if !Schema::of(path)?.pending.is_empty() {
+fn check_log(place: &Location, output: Output) -> Result<(), Failure> {
+    Place::must_exist(place)?;
+    if !Schema::of(place)?.pending.is_empty() {
         return Err(Failure::Refused(
             "the schema is not up to date: run `am-migrate up` first".to_owned(),
         ));
     }
     let store = Store::open(
-        StoreConfig::at(path),
+        StoreConfig {
+            read_timeout: None,
+            ..StoreConfig::at(place.clone())
+        },
         Arc::new(SystemClock),
         Arc::new(NobodyListens),
     )?;
@@ -169,7 +173,7 @@ fn check_log(path: &Path, output: Output) -> Result<(), Failure> {
         problems.join("\n")
     };
     output.result(
-        &serde_json::json!({ "database": path, "problems": problems }),
+        &serde_json::json!({ "database": place.to_string(), "problems": problems }),
         &text,
     )?;
     if problems.is_empty() {

@@ -4,10 +4,9 @@
 
 mod args;
 mod commands;
-mod failure;
 mod old_spelling;
-mod output;
 
+use am_admin::output::Output;
 use clap::Parser;
 use clap::error::ErrorKind;
 use std::process::ExitCode;
@@ -19,12 +18,9 @@ fn main() -> ExitCode {
             clap::Error::raw(ErrorKind::ValueValidation, format!("{sentence}\n")).exit()
         }
     };
-    let output = output::Output { json: args.json };
-    match commands::run(&args, output) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => {
-            output.failure(&failure);
-            ExitCode::from(failure.exit_code())
-        }
-    }
+    let output = Output {
+        program: "am-migrate",
+        json: args.json,
+    };
+    output.exit(commands::run(&args, output))
 }

@@ -3,7 +3,16 @@
 
 use std::ffi::OsString;
 
-const LONG: [&str; 7] = ["action", "db", "target", "data-dir", "json", "yes", "help"];
+const LONG: [&str; 8] = [
+    "action",
+    "db",
+    "database-url",
+    "target",
+    "data-dir",
+    "json",
+    "yes",
+    "help",
+];
 
 /// The line for clap; the error is a sentence about an action that does not exist here.
 pub(crate) fn translate(args: Vec<OsString>) -> Result<Vec<OsString>, String> {

@@ -140,6 +140,7 @@ fn run_raw(folder: &Path, args: &[&str]) -> Output {
         .current_dir(folder)
         .env_remove("DB_PATH")
         .env_remove("DATA_DIR")
+        .env_remove("DATABASE_URL")
         .stdin(Stdio::null())
         .output()
         .unwrap()
@@ -308,4 +309,33 @@ fn verify_leaves_an_old_schema_alone() {
     place.json(&["down", &applied.to_string(), "--yes"]);
     assert_eq!(code(&place.run(&["verify"])), 1);
     assert_eq!(length(&place.json(&["status"])["applied"]), 0);
+}
+
+#[test]
+fn a_database_of_postgresql_goes_up_is_whole_and_goes_down() {
+    let Ok(server) = std::env::var("AM_TEST_POSTGRES") else {
+        let all = std::env::var_os("AM_TEST_ALL");
+        assert!(all.is_none(), "AM_TEST_POSTGRES is not set");
+        return;
+    };
+    let database = store::scratch::Scratch::make(&server).unwrap();
+    let run = |args: &[&str]| {
+        let output = std::process::Command::new(env!("CARGO_BIN_EXE_am-migrate"))
+            .args(["--json", "--db", database.url().expose()])
+            .args(args)
+            .env_remove("DATABASE_URL")
+            .output()
+            .unwrap();
+        let error = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success(), "{args:?}: {error}");
+        serde_json::from_slice::<serde_json::Value>(&output.stdout).unwrap()
+    };
+    let up = run(&["up"]);
+    let all = up["applied"].as_array().unwrap().len();
+    assert!(all > 0);
+    assert_eq!(run(&["status"])["pending"], serde_json::json!([]));
+    assert_eq!(run(&["verify"])["problems"], serde_json::json!([]));
+    let down = run(&["down", &all.to_string(), "--yes"]);
+    assert_eq!(down["pending"].as_array().unwrap().len(), all);
+    assert!(!up["database"].as_str().unwrap().contains("***"));
 }

@@ -1,5 +1,6 @@
 //! Builds everything in one place, knows the port, and stops in order.
 
+mod announcement;
 mod gauges;
 mod health;
 mod serve;
@@ -66,14 +67,7 @@ impl Application {
             !config.database.is_postgres(),
         )?;
         let certificates = Certificates::load(&config.tls)?;
-        let listener = match inherited.public {
-            Some(listener) => listener,
-            None => bind(&config)?,
-        };
-        let admin_listener = match inherited.admin {
-            Some(listener) => Some(listener),
-            None => bind_admin(&config)?,
-        };
+        let (listener, admin_listener) = listeners(&config, inherited)?;
         let address = listener.local_addr()?;
         let admin_address = admin_listener
             .as_ref()
@@ -107,6 +101,7 @@ impl Application {
         follow_revocations(&node);
         shutdown::sweep_now_and_then(&node);
         shutdown::record_each_minute(&node);
+        announcement::put(&node.config.server.data_dir, admin_address);
         let servers = serve::all(&node, listener, admin_listener, certificates.as_ref())?;
         Ok(Self {
             node,
@@ -165,6 +160,7 @@ impl Application {
 
     /// Stops in order: no new sockets, sockets told, queue finished, log flushed.
     pub async fn stop(self) {
+        announcement::take_back(&self.node.config.server.data_dir);
         shutdown::drain(&self.node, &self.batches, &self.servers).await;
         for arbiter in &self.arbiters {
             arbiter.stop();
@@ -212,6 +208,22 @@ impl Ring {
             arbiters,
         })
     }
+}
+
+/// What systemd opened, or what the settings say.
+fn listeners(
+    config: &Config,
+    inherited: Inherited,
+) -> anyhow::Result<(TcpListener, Option<TcpListener>)> {
+    let public = match inherited.public {
+        Some(listener) => listener,
+        None => bind(config)?,
+    };
+    let admin = match inherited.admin {
+        Some(listener) => Some(listener),
+        None => bind_admin(config)?,
+    };
+    Ok((public, admin))
 }
 
 fn bind(config: &Config) -> anyhow::Result<TcpListener> {

@@ -10,7 +10,7 @@ use actix::Addr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
-use store::{Clock, Store};
+use store::{Clock, Location, Store};
 
 /// Whether and how agents' signs of life are watched.
 #[derive(Debug, Clone, Copy)]
@@ -69,4 +69,18 @@ pub struct Node {
     pub devices: dashmap::DashMap<(store::Principal, String), store::DeviceKey>,
     /// The server stops.
     pub draining: AtomicBool,
+}
+
+impl Node {
+    /// The log's file with its whole path, or its address without the password.
+    pub fn log_name(&self) -> String {
+        let config = &self.config;
+        match config.database.store(&config.server.data_dir).location {
+            Location::Sqlite(path) => match path.canonicalize() {
+                Ok(path) => path.display().to_string(),
+                Err(_) => path.display().to_string(),
+            },
+            place @ Location::Postgres(_) => place.to_string(),
+        }
+    }
 }

@@ -1,41 +1,49 @@
 //! Invites: one registration each, by whoever holds the text.
 
-use crate::args::{Args, Invite};
-use crate::commands::user::role_name;
-use crate::database::{Database, Missing};
+use crate::args::{Args, Invite, RevokeInvite};
+use crate::desk::{Desk, Missing};
 use crate::failure::Failure;
 use crate::output::Output;
-use crate::token::Token;
-use serde::Serialize;
-use store::{Clock, Role, SystemClock, invite};
-
-const DAY_MICROS: i64 = 24 * 60 * 60 * 1_000_000;
-
-#[derive(Serialize)]
-struct Shown {
-    invite: String,
-    role: &'static str,
-    expires_at: String,
-}
+use protocol::admin::NewInvite;
+use serde_json::json;
 
 /// `invite`.
 pub(crate) fn create(args: &Args, wanted: &Invite, output: Output) -> Result<(), Failure> {
-    let role: Role = wanted.role.into();
-    let expires_at = SystemClock
-        .now()
-        .plus_micros(i64::from(wanted.days) * DAY_MICROS);
-    let token = Token::random("invite_")?;
-    let database = Database::open(args, Missing::Create)?;
-    let hash = token.hash;
-    database.write(move |conn| invite::create(conn, hash, role, None, expires_at))?;
-    let shown = Shown {
-        invite: token.text,
-        role: role_name(role),
-        expires_at: expires_at.to_string(),
+    let new = NewInvite {
+        role: wanted.role.into(),
+        days: wanted.days,
     };
-    let text = format!(
-        "An invite for one {}, until {}. It is shown only now:\n\n    {}\n",
-        shown.role, shown.expires_at, shown.invite
-    );
-    output.result(&shown, &text)
+    let made = Desk::open(args, Missing::Create)?.create_invite(new)?;
+    let (role, end, text) = (made.role.as_str(), made.expires_at, &made.invite);
+    let text =
+        format!("An invite for one {role}, until {end}. It is shown only now:\n\n    {text}\n");
+    output.result(&made, &text)
+}
+
+/// `list-invites`.
+pub(crate) fn list(args: &Args, output: Output) -> Result<(), Failure> {
+    let invites = Desk::open(args, Missing::Refuse)?.invites()?;
+    let cells = |invite: &protocol::admin::Invite| {
+        let used = invite.used_at.map(|at| at.to_string());
+        vec![
+            invite.invite_id.clone(),
+            invite.role.as_str().to_owned(),
+            invite.expires_at.to_string(),
+            used.unwrap_or_else(|| "no".to_owned()),
+        ]
+    };
+    output.list(
+        &invites,
+        &["ID", "ROLE", "ENDS", "USED"],
+        cells,
+        "No invites.",
+    )
+}
+
+/// `revoke-invite`.
+pub(crate) fn revoke(args: &Args, wanted: &RevokeInvite, output: Output) -> Result<(), Failure> {
+    let id = &wanted.invite_id;
+    Desk::open(args, Missing::Refuse)?.revoke_invite(id)?;
+    let result = json!({ "invite_id": id, "revoked": true });
+    output.result(&result, "The invite lets nobody in any more.")
 }

@@ -1,45 +1,13 @@
-//! Accounts of people: make one, list them. The password becomes an argon2id hash whose text
-//! carries its parameters, so the server can verify it whatever its own defaults are.
+//! Accounts of people.
 
-use crate::args::{Args, CreateUser};
+use crate::args::{Args, Banned, CreateUser, Grant, Named};
 use crate::ask;
-use crate::database::{Database, Missing};
+use crate::desk::{Desk, Missing};
 use crate::failure::Failure;
 use crate::output::Output;
-use argon2::{Argon2, PasswordHasher};
-use protocol::{UserId, limits};
-use serde::Serialize;
-use store::{NewUser, Role, StoreError, UserRow, user};
-
-const PAGE: usize = 500;
-
-#[derive(Serialize)]
-struct Shown {
-    user_id: String,
-    username: String,
-    role: &'static str,
-    created_at: String,
-}
-
-impl Shown {
-    fn of(row: &UserRow) -> Self {
-        Self {
-            user_id: row.id.to_string(),
-            username: row.username.clone(),
-            role: role_name(row.role),
-            created_at: row.created_at.to_string(),
-        }
-    }
-}
-
-/// How a role is written in arguments and results.
-pub(crate) const fn role_name(role: Role) -> &'static str {
-    match role {
-        Role::Owner => "owner",
-        Role::Admin => "admin",
-        Role::Member => "member",
-    }
-}
+use protocol::admin::{NewUser, User};
+use protocol::{AgentId, limits};
+use serde_json::json;
 
 /// `create-user`.
 pub(crate) fn create(args: &Args, wanted: &CreateUser, output: Output) -> Result<(), Failure> {
@@ -47,61 +15,87 @@ pub(crate) fn create(args: &Args, wanted: &CreateUser, output: Output) -> Result
     check_username(&username)?;
     let password = ask::new_password()?;
     check_password(&password)?;
-    let database = Database::open(args, Missing::Create)?;
     let new = NewUser {
-        public_id: UserId::parse(store::random_id("user_")?)
-            .map_err(|e| Failure::Refused(e.to_string()))?,
-        username: username.clone(),
-        password_hash: hash(&password)?,
+        username,
+        password,
         role: wanted.role.into(),
     };
-    let row = database
-        .write(move |conn| user::insert(conn, new))
-        .map_err(|error| match error {
-            StoreError::Conflict => {
-                Failure::Refused(format!("a user named {username} exists already"))
-            }
-            other => other.into(),
-        })?;
-    let shown = Shown::of(&row);
-    let text = format!(
-        "Made {} {} ({}).",
-        shown.role, shown.username, shown.user_id
-    );
-    output.result(&shown, &text)
+    let made = Desk::open(args, Missing::Create)?.create_user(new)?;
+    let role = made.role.as_str();
+    let text = format!("Made {role} {} ({}).", made.username, made.user_id);
+    output.result(&made, &text)
 }
 
 /// `list-users`.
 pub(crate) fn list(args: &Args, output: Output) -> Result<(), Failure> {
-    let database = Database::open(args, Missing::Refuse)?;
-    let mut users: Vec<Shown> = Vec::new();
-    let mut after = None;
-    loop {
-        let page = database.read(move |conn| user::list(conn, PAGE, after))?;
-        users.extend(
-            page.iter()
-                .filter(|row| row.deleted_at.is_none())
-                .map(Shown::of),
-        );
-        match page.last() {
-            Some(last) if page.len() == PAGE => after = Some(last.key),
-            _ => break,
-        }
-    }
-    let cells = |u: &Shown| {
+    let users = Desk::open(args, Missing::Refuse)?.users()?;
+    let cells = |user: &User| {
         vec![
-            u.username.clone(),
-            u.role.to_owned(),
-            u.user_id.clone(),
-            u.created_at.clone(),
+            user.username.clone(),
+            user.role.as_str().to_owned(),
+            if user.banned { "banned" } else { "" }.to_owned(),
+            user.user_id.to_string(),
+            user.created_at.to_string(),
         ]
     };
-    output.list(
-        &users,
-        &["NAME", "ROLE", "ID", "CREATED"],
-        cells,
-        "No users.",
+    let head = ["NAME", "ROLE", "", "ID", "CREATED"];
+    output.list(&users, &head, cells, "No users.")
+}
+
+/// `reset-password`.
+pub(crate) fn reset_password(args: &Args, named: &Named, output: Output) -> Result<(), Failure> {
+    let name = ask::required(named.user.as_ref(), "Username or id")?;
+    let password = ask::new_password()?;
+    check_password(&password)?;
+    let desk = Desk::open(args, Missing::Refuse)?;
+    let who = desk.user(&name)?;
+    desk.set_password(&who, password)?;
+    let text = format!(
+        "{} has a new password; every login has ended.",
+        who.username
+    );
+    output.result(
+        &json!({ "user_id": who.user_id, "password": "changed" }),
+        &text,
     )
+}
+
+/// `grant`.
+pub(crate) fn grant(args: &Args, grant: &Grant, output: Output) -> Result<(), Failure> {
+    let desk = Desk::open(args, Missing::Refuse)?;
+    let who = desk.user(&grant.user)?;
+    desk.set_role(&who, grant.role.into())?;
+    let who = desk.user(who.user_id.as_str())?;
+    let text = format!("{} is now {}.", who.username, who.role.as_str());
+    output.result(&who, &text)
+}
+
+/// `ban`, `unban`.
+pub(crate) fn ban(args: &Args, ban: &Banned, banned: bool, output: Output) -> Result<(), Failure> {
+    let word = if banned { "kept out" } else { "let in again" };
+    let desk = Desk::open(args, Missing::Refuse)?;
+    let who = match (&ban.user, &ban.agent) {
+        (Some(name), None) => {
+            let who = desk.user(name)?;
+            if banned {
+                let what = format!("every login and socket of {} ends", who.username);
+                ask::confirm(args.yes, &what)?;
+            }
+            desk.ban_user(&who, banned, ban.reason.clone())?;
+            who.username
+        }
+        (None, Some(id)) => {
+            let id = AgentId::parse(id.clone()).map_err(|e| Failure::Refused(e.to_string()))?;
+            if banned {
+                ask::confirm(args.yes, &format!("the socket of agent {id} ends"))?;
+            }
+            desk.ban_agent(&id, banned, ban.reason.clone())?;
+            id.to_string()
+        }
+        _ => return Err(Failure::Usage("name --user or --agent".to_owned())),
+    };
+    let result = json!({ "name": who, "banned": banned });
+    output.result(&result, &format!("{who} is {word}."))
 }
 
 fn check_username(username: &str) -> Result<(), Failure> {
@@ -126,11 +120,4 @@ fn check_password(password: &str) -> Result<(), Failure> {
     Err(Failure::Refused(format!(
         "the password must be {least} to {most} characters"
     )))
-}
-
-fn hash(password: &str) -> Result<String, Failure> {
-    let hash = Argon2::default().hash_password(password.as_bytes());
-    let hash = hash
-        .map_err(|error| Failure::Refused(format!("the password could not be hashed: {error}")))?;
-    Ok(hash.to_string())
 }

@@ -16,10 +16,21 @@ use protocol::limits;
 use serde::Serialize;
 use serde_json::json;
 
+/// The detailed health, and which log is kept.
+#[derive(Serialize)]
+struct Whole {
+    #[serde(flatten)]
+    detail: Detail,
+    /// The file, or the address without its password: by it a tool knows that this is the server
+    /// of its database.
+    log: String,
+}
+
 /// `GET /api/admin/health`
-pub(super) async fn health(probes: Data<Probes>, _by: By) -> HttpResponse {
+pub(super) async fn health(node: Data<Node>, probes: Data<Probes>, _by: By) -> HttpResponse {
     let (status, detail) = Detail::read(&probes).await;
-    HttpResponse::build(status).json(detail)
+    let log = node.log_name();
+    HttpResponse::build(status).json(Whole { detail, log })
 }
 
 /// One queue of the design.
