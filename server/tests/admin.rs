@@ -1,7 +1,5 @@
 //! Administration: who may do what, and what comes of it.
 
-#![expect(clippy::indexing_slicing, reason = "answers are JSON")]
-
 use harness::{ADMIN_SECRET, AGENT_SECRET, Answer, Http, Options, Socket, TestServer, as_agent};
 use serde_json::{Value, json};
 
