@@ -11,6 +11,7 @@ pub mod history;
 pub mod meter;
 pub mod peer;
 pub mod progress;
+pub mod reader;
 pub mod report;
 pub mod scenario;
 pub mod server;

@@ -5,7 +5,8 @@
 use anyhow::Context;
 use bench::report::{self, Report};
 use bench::scenario::{
-    all, crash, fanout, floor, latency, offline, race, stall, start, throughput,
+    all, crash, fanout, floor, history, idle, latency, list, offline, race, rooms, stall, start,
+    throughput,
 };
 use bench::server::Launch;
 use bench::stage::Source;
@@ -60,6 +61,14 @@ enum Scenario {
     Latency(latency::Args),
     /// One agent to many devices.
     Fanout(fanout::Args),
+    /// One agent to many members of one conversation.
+    Rooms(rooms::Args),
+    /// Very many sockets on which nothing happens.
+    Idle(idle::Args),
+    /// Pages of a long conversation over HTTP.
+    History(history::Args),
+    /// The list of conversations over HTTP.
+    List(list::Args),
     /// Messages to an agent that is away.
     Offline(offline::Args),
     /// A receiver that connects while messages are sent to it.
@@ -131,6 +140,10 @@ async fn reports_of(source: &Source, scenario: &Scenario) -> anyhow::Result<Vec<
         Scenario::Floor(args) => floor::run(source, args),
         Scenario::Latency(args) => latency::run(source, args).await,
         Scenario::Fanout(args) => fanout::run(source, args).await,
+        Scenario::Rooms(args) => rooms::run(source, args).await,
+        Scenario::Idle(args) => idle::run(source, args).await,
+        Scenario::History(args) => history::run(source, args).await,
+        Scenario::List(args) => list::run(source, args).await,
         Scenario::Offline(args) => offline::run(source, args).await,
         Scenario::Race(args) => race::run(source, args).await,
         Scenario::Stall(args) => stall::run(source, args).await,

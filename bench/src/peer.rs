@@ -220,7 +220,10 @@ impl Crew {
             ended: Rc::default(),
         };
         for member in members {
-            let mut socket = Socket::open(&member.dial).await?;
+            let opening = Socket::open(&member.dial);
+            let mut socket = tokio::time::timeout(Duration::from_secs(10), opening)
+                .await
+                .context("a connection was not let in within 10 s")??;
             let (own, ended) = (member.clone(), crew.ended.clone());
             crew.tasks.push(tokio::task::spawn_local(async move {
                 let end = own.drive(&mut socket).await;

@@ -197,6 +197,11 @@ impl Server {
         usage(&self.child.as_ref()?.id()?.to_string())
     }
 
+    /// The database file; `None` if it was not started here.
+    pub fn database(&self) -> Option<PathBuf> {
+        Some(self.data.as_ref()?.path().join("bench.db"))
+    }
+
     /// Size of the write-ahead log, bytes; 0 if it is not there.
     pub fn wal_bytes(&self) -> u64 {
         let path = self

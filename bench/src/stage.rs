@@ -62,6 +62,14 @@ impl Stage {
         Member::new(Peer::new(desk, habit, self.sending.clone()), dial)
     }
 
+    /// A member of the first lane whoever it was made for: a user of the cast by index.
+    pub fn member(&self, cast: &Cast, user: usize, load: Load, habit: Habit) -> Member {
+        let desk = cast.user_desk(0, load.manner(Side::User), &self.meter);
+        let token = cast.users.get(user).map_or("", |user| user.token.as_str());
+        let dial = cast.api.user_dial(token, "bench", load.dialect);
+        Member::new(Peer::new(desk, habit, self.sending.clone()), dial)
+    }
+
     /// The cast's agent of this index.
     pub fn agent(&self, cast: &Cast, agent: usize, load: Load, habit: Habit) -> Member {
         let desk = cast.agent_desk(agent, load.manner(Side::Agent), &self.meter);

@@ -15,7 +15,7 @@ use crate::limits::connections::Caps;
 use crate::limits::{Connections, Proxies, Takeovers};
 use crate::mailbox::post;
 use crate::metrics::{Metrics, install_panic_hook};
-use crate::node::Node;
+use crate::node::{Node, SESSION_READS};
 use crate::registry::{Directory, Hubs, PositionBook, Registry, Revoke, Waiters};
 use crate::shutdown;
 use crate::systemd::Inherited;
@@ -29,6 +29,7 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use store::{Clock, Location, Store, StoreConfig};
+use tokio::sync::Semaphore;
 
 /// Conversation and agent actors live on this many threads: the writer is the limit long before
 /// they are.
@@ -92,6 +93,7 @@ impl Application {
             hubs: ring.deps.hubs,
             positions: PositionBook::default(),
             waiters: ring.deps.waiters,
+            session_reads: Semaphore::new(SESSION_READS),
             metrics,
             history: History::default(),
             devices: dashmap::DashMap::new(),

@@ -31,6 +31,7 @@ fn main() -> ExitCode {
     for warning in &config.warnings {
         tracing::warn!("{warning}");
     }
+    raise_descriptors(config.limits.max_sockets as u64);
     // Whatever this process creates is for its own user only: the log holds what people say.
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
     match actix_rt::System::new().block_on(run(config)) {
@@ -76,6 +77,22 @@ fn show(config: &Config, environment: &Environment) -> ExitCode {
     match std::io::stdout().write_all(text.as_bytes()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(_) => ExitCode::FAILURE,
+    }
+}
+
+/// As many descriptors as the system allows: each socket takes two.
+fn raise_descriptors(max_sockets: u64) {
+    use rustix::process::{Resource, getrlimit, setrlimit};
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    if let Err(error) = setrlimit(Resource::Nofile, limit) {
+        tracing::warn!(%error, "the limit of open files stays as it was");
+    }
+    let sockets = getrlimit(Resource::Nofile).current.map(|files| files / 2);
+    if let Some(sockets) = sockets.filter(|sockets| *sockets < max_sockets) {
+        tracing::info!(
+            "the limit of open files lets in about {sockets} sockets, MAX_SOCKETS says {max_sockets}"
+        );
     }
 }
 

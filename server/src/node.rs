@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 use store::{Clock, Location, Store};
+use tokio::sync::Semaphore;
 
 /// Whether and how agents' signs of life are watched.
 #[derive(Debug, Clone, Copy)]
@@ -35,6 +36,9 @@ impl Heartbeat {
     }
 }
 
+/// Reads of sessions under way together: enough for every reader to have the next one waiting.
+pub const SESSION_READS: usize = 64;
+
 /// Handles on everything that doors and sessions use.
 pub struct Node {
     /// Settings.
@@ -53,6 +57,9 @@ pub struct Node {
     pub hubs: Arc<Hubs>,
     /// What sockets have confirmed.
     pub positions: PositionBook,
+    /// Reads that sessions may have under way together. They come in thousands when one message
+    /// reaches thousands of idle sockets, and must not fill the queue before a send's own look-up.
+    pub session_reads: Semaphore,
     /// Long polls.
     pub waiters: Arc<Waiters>,
     /// Counters.

@@ -31,10 +31,13 @@ pub(super) fn spawn(slot: Rc<Slot>, node: Arc<Node>, wanted: PageWanted<Conversa
     actix::spawn(async move {
         let viewer = *slot.outbound.viewer();
         let started = std::time::Instant::now();
+        // Never closed; without a turn it would only read sooner.
+        let turn = node.session_reads.acquire().await;
         let page = node
             .store
             .read(move |conn| read(conn, &viewer, wanted))
             .await;
+        drop(turn);
         node.metrics
             .catch_up_seconds
             .observe(started.elapsed().as_secs_f64());

@@ -80,6 +80,7 @@ async fn snapshot(
     principal: Principal,
     positions: Positions,
 ) -> Result<Vec<Start>, StoreError> {
+    let _turn = node.session_reads.acquire().await;
     node.store
         .read(move |conn| {
             let mut starts = named(conn, principal, positions.unwrap_or_default())?;
