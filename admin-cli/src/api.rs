@@ -6,6 +6,7 @@ use protocol::admin::{
     Session, SetBan, SetPassword, SetRole, User,
 };
 use protocol::{AgentId, UserId};
+use reqwest::redirect::Policy;
 use reqwest::{Client, Method, RequestBuilder};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -66,8 +67,11 @@ impl Api {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()?;
+        // The secret goes to this server and to nobody else.
         let client = Client::builder()
             .timeout(PATIENCE)
+            .no_proxy()
+            .redirect(Policy::none())
             .build()
             .map_err(|error| Failure::Refused(error.to_string()))?;
         Ok(Self {

@@ -158,7 +158,9 @@ impl Desk {
 
     pub(crate) fn kick(&self, kick: &Kick) -> Done<Kicked> {
         match self {
-            Self::Local(_) => Ok(Kicked { kicked: 0 }),
+            Self::Local(_) => Err(Failure::Refused(
+                "no server is running, so nobody is connected".to_owned(),
+            )),
             Self::Server(api) => api.kick(kick),
         }
     }

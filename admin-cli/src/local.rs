@@ -134,15 +134,23 @@ impl Local {
     }
 
     pub(crate) fn ban_user(&self, who: &User, banned: bool, reason: String) -> Done<()> {
-        self.on_user(who, move |conn, row| {
+        let last = self.on_user(who, move |conn, row| {
             let principal = Principal::user(row.key);
-            if banned {
-                login::revoke_all(conn, row.key)?;
-                ban::put(conn, principal, &reason)
-            } else {
-                ban::lift(conn, principal)
+            if !banned {
+                ban::lift(conn, principal)?;
+                return Ok(false);
             }
-        })
+            if row.role == store::Role::Owner && user::count_owners(conn)? == 1 {
+                return Ok(true);
+            }
+            login::revoke_all(conn, row.key)?;
+            ban::put(conn, principal, &reason)?;
+            Ok(false)
+        })?;
+        if last {
+            return Err(Failure::Refused("this is the last owner".to_owned()));
+        }
+        Ok(())
     }
 
     fn on_user<T: Send + 'static>(

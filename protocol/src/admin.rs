@@ -43,7 +43,7 @@ pub struct User {
 }
 
 /// `POST /api/admin/users`
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 pub struct NewUser {
     /// 3 to 50 of `A-Z a-z 0-9 _`.
     pub username: String,
@@ -62,7 +62,7 @@ pub struct SetRole {
 }
 
 /// `POST /api/admin/users/{user}/password`: every login of the account ends.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 pub struct SetPassword {
     /// 6 to 128 characters.
     pub password: String,
@@ -122,7 +122,7 @@ pub struct NewAgent {
 }
 
 /// An agent with its token, which is shown only now.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 pub struct AgentWithToken {
     /// The agent.
     #[serde(flatten)]
@@ -163,7 +163,7 @@ const fn seven() -> u16 {
 }
 
 /// An invite with its text, which is shown only now.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 pub struct InviteMade {
     /// What lets somebody register, once.
     pub invite: String,
@@ -214,4 +214,24 @@ pub struct Kick {
 pub struct Kicked {
     /// Sockets.
     pub kicked: usize,
+}
+
+/// What must not stand in a log is left out.
+macro_rules! discreet {
+    ($($name:ident: $field:ident),+) => {
+        $(impl std::fmt::Debug for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.debug_struct(stringify!($name))
+                    .field(stringify!($field), &"***")
+                    .finish_non_exhaustive()
+            }
+        })+
+    };
+}
+
+discreet! {
+    NewUser: password,
+    SetPassword: password,
+    AgentWithToken: agent_token,
+    InviteMade: invite
 }

@@ -82,10 +82,15 @@ fn buckets(histogram: &Histogram) -> Vec<(f64, u64)> {
     let Some(metric) = first else {
         return Vec::new();
     };
-    let buckets = metric.get_histogram().get_bucket().iter();
-    buckets
+    let histogram = metric.get_histogram();
+    let buckets = histogram.get_bucket().iter();
+    let mut all: Vec<(f64, u64)> = buckets
         .map(|b| (b.upper_bound(), b.cumulative_count()))
-        .collect()
+        .collect();
+    // What is above the last bound counts too; it is told as that bound.
+    let last = all.last().map_or(0.0, |bucket| bucket.0);
+    all.push((last, histogram.get_sample_count()));
+    all
 }
 
 /// The bound below which `share` of what came between two readings lies, milliseconds.

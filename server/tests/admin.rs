@@ -437,6 +437,10 @@ async fn who_is_banned_loses_sockets_and_logins_and_stays_out_until_let_in() {
         )
         .await;
     assert_eq!((myself.status, myself.code()), (409, "conflict"));
+    let last = house
+        .by_secret("POST", &format!("/api/admin/users/{me}/ban"), &on)
+        .await;
+    assert_eq!((last.status, last.code()), (409, "conflict"));
 }
 
 #[actix_rt::test]

@@ -1,6 +1,7 @@
 //! Very many sockets on which nothing happens: what each costs in memory, what all cost in time,
 //! and that every one of them still hears a message.
 
+use crate::cast::Cast;
 use crate::desk::{Desk, Dialect};
 use crate::peer::{Crew, Habit, Member};
 use crate::progress;
@@ -78,12 +79,25 @@ pub async fn run(source: &Source, args: &Args) -> anyhow::Result<Report> {
     );
     let cores = watched.server_cpu_s / args.seconds as f64;
     report.tell("server cores while idle", cores, "");
-    // One message to each user reaches every device.
+    everyone_hears(&cast, &stage, &crew, (args, load), &mut report).await?;
+    crew.stop().await?;
+    Ok(report)
+}
+
+/// One message to each user reaches every device.
+async fn everyone_hears(
+    cast: &Cast,
+    stage: &Stage,
+    crew: &Crew,
+    (args, load): (&Args, Load),
+    report: &mut Report,
+) -> anyhow::Result<()> {
+    let users = cast.users.len() as u64;
     let ask = Habit::Ask {
         window: 64,
         until_echo: false,
     };
-    let agent = stage.agent(&cast, 0, load, ask).up_to(users);
+    let agent = stage.agent(cast, 0, load, ask).up_to(users);
     let speaker = Crew::connect(vec![agent]).await?;
     stage.go(&speaker);
     let heard = |crew: &Crew| crew.sum(Desk::received) == args.sockets;
@@ -95,10 +109,9 @@ pub async fn run(source: &Source, args: &Args) -> anyhow::Result<Report> {
     report.none("not all heard in time", u64::from(!all));
     report.none("cut off", crew.ended().len() as u64);
     report.tell("spoken", speaker.sum(Desk::acks) as f64, "");
-    stage.tell_troubles(&mut report);
+    stage.tell_troubles(report);
     speaker.stop().await?;
-    crew.stop().await?;
-    Ok(report)
+    Ok(())
 }
 
 /// As many descriptors as the system allows, for this process and for the servers that it starts:

@@ -8,7 +8,7 @@ use crate::desk::{Desk, Dialect};
 use crate::peer::{Crew, Habit, Member};
 use crate::progress;
 use crate::report::{Report, Target};
-use crate::stage::{self, Load, Source, Stage, Watch};
+use crate::stage::{self, Load, Source, Stage, Watch, Watched};
 use anyhow::{Context, ensure};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -88,6 +88,16 @@ pub async fn run(source: &Source, args: &Args) -> anyhow::Result<Report> {
         args.window,
         args.dialect.name()
     ));
+    tell(&mut report, &stage, &watched);
+    report.none("not everything came in time", u64::from(!drained));
+    report.none("cut off", crew.ended().len() as u64);
+    stage::tell_faults(&mut report, stage::faults(&crew, args.members as usize));
+    stage.tell_troubles(&mut report);
+    crew.stop().await?;
+    Ok(report)
+}
+
+fn tell(report: &mut Report, stage: &Stage, watched: &Watched) {
     let meter = stage.meter.borrow();
     let deliveries = meter.deliveries as f64;
     let rate = Target::AtLeast(600_000.0);
@@ -97,13 +107,6 @@ pub async fn run(source: &Source, args: &Args) -> anyhow::Result<Report> {
     report.tell("delivery p99", meter.to_user.ms(0.99), "ms");
     let cpu = watched.server_cpu_s * 1e6 / deliveries.max(1.0);
     report.tell("server CPU a delivery", cpu, "us");
-    report.none("not everything came in time", u64::from(!drained));
-    report.none("cut off", crew.ended().len() as u64);
-    drop(meter);
-    stage::tell_faults(&mut report, stage::faults(&crew, args.members as usize));
-    stage.tell_troubles(&mut report);
-    crew.stop().await?;
-    Ok(report)
 }
 
 /// Puts every user into the first user's conversation, which becomes the only lane.

@@ -72,7 +72,7 @@ pub async fn create(
     })
 }
 
-/// Gives an agent a new token; the old one stops working.
+/// Gives an agent a new token; the old one stops working, and its socket ends.
 pub async fn reset_token(node: &Node, id: AgentId) -> Result<AgentWithToken, Refusal> {
     let (token, hash) = new_token()?;
     let changed = node
@@ -85,6 +85,8 @@ pub async fn reset_token(node: &Node, id: AgentId) -> Result<AgentWithToken, Ref
         })
         .await;
     let (row, banned) = changed.map_err(|e| of_store(e, ErrorCode::AgentNotFound))?;
+    // Whoever came in with the old token goes; with the new one the agent comes back at once.
+    remove(node, Which::Of(Principal::agent(row.key))).await?;
     Ok(AgentWithToken {
         agent: shown(node, row, banned),
         agent_token: token,

@@ -143,7 +143,8 @@ pub async fn set_ban(
 ) -> Result<(), Refusal> {
     let me = by.user();
     let key = touch(node, by, id, move |conn, key| {
-        if Some(key) == me {
+        let is_owner = user::load(conn, key)?.role == store::Role::Owner;
+        if Some(key) == me || banned && is_owner && user::count_owners(conn)? == 1 {
             return Err(StoreError::Conflict);
         }
         let who = Principal::user(key);
@@ -155,8 +156,10 @@ pub async fn set_ban(
     })
     .await?;
     if banned {
-        remove(node, Which::Of(Principal::user(key))).await?;
+        // The logins first, so that nobody comes back in between; then the sockets, which may have
+        // been told 4001 by then.
         node.auth.log_out_everywhere(key).await?;
+        remove(node, Which::Of(Principal::user(key))).await?;
     }
     Ok(())
 }
@@ -178,7 +181,10 @@ async fn touch(
         Ok(Ok(row.key))
     });
     changed.await.map_err(|error| match error {
-        StoreError::Conflict => Refusal::because(ErrorCode::Conflict, "this is your own account"),
+        StoreError::Conflict => Refusal::because(
+            ErrorCode::Conflict,
+            "this is your own account, or the last owner's",
+        ),
         error => of_store(error, ErrorCode::UserNotFound),
     })?
 }

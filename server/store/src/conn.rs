@@ -6,9 +6,10 @@
 use crate::clock::Clock;
 use crate::error::StoreError;
 use crate::keys::ConversationKey;
-use diesel::connection::SimpleConnection;
+use diesel::connection::{Connection, InstrumentationEvent, SimpleConnection};
 use protocol::Timestamp;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 pub(crate) use backend::Db;
 
@@ -50,6 +51,22 @@ impl Conn {
     /// Runs SQL as it stands: for tests and command lines, never with text from outside.
     pub fn batch_execute(&mut self, sql: &str) -> Result<(), StoreError> {
         Ok(self.db.batch_execute(sql)?)
+    }
+
+    /// Runs `f` and counts the statements that it ran: for tests of what must not grow with the data.
+    pub fn counting<T>(&mut self, f: impl FnOnce(&mut Self) -> T) -> (T, u64) {
+        let count = Arc::new(AtomicU64::new(0));
+        let counted = Arc::clone(&count);
+        self.db
+            .set_instrumentation(move |event: InstrumentationEvent<'_>| {
+                if matches!(event, InstrumentationEvent::StartQuery { .. }) {
+                    counted.fetch_add(1, Ordering::Relaxed);
+                }
+            });
+        let result = f(self);
+        self.db
+            .set_instrumentation(|_: InstrumentationEvent<'_>| {});
+        (result, count.load(Ordering::Relaxed))
     }
 
     /// Says that the newest entry of `conversation` was changed other than by an append, so

@@ -10,6 +10,7 @@
 mod common;
 
 common::on_both! {
+    a_page_of_the_list_takes_as_many_statements_however_long_it_is,
     a_page_ends_at_its_bytes_but_never_empty,
     a_time_is_turned_into_a_place,
     the_list_counts_what_is_unread,
@@ -166,6 +167,31 @@ fn the_list_pages_through_every_conversation_newest_first(on: Kind) {
     seen.sort();
     made.sort();
     assert_eq!(seen, made, "each one once");
+}
+
+fn a_page_of_the_list_takes_as_many_statements_however_long_it_is(on: Kind) {
+    let db = on.open();
+    let user = db.user("ada");
+    let who = Principal::user(user);
+    let statements = |limit| {
+        let query = ListQuery {
+            limit,
+            after: None,
+            device: None,
+        };
+        let page = db.read(move |c| Ok(c.counting(|c| conversation::list_for(c, who, query))));
+        let (page, statements) = page.unwrap();
+        (page.unwrap().len(), statements)
+    };
+    for n in 0..30 {
+        let agent = db.agent(&format!("bot{n}"));
+        let here = db.direct(user, agent);
+        db.send(here, text(who, "hello")).unwrap();
+    }
+    let (few, many) = (statements(2), statements(30));
+    assert_eq!((few.0, many.0), (2, 30));
+    assert!(few.1 > 0);
+    assert_eq!(few.1, many.1);
 }
 
 #[test]

@@ -60,12 +60,19 @@ pub(super) async fn cpu(_by: By, Params(wanted): Params<Wanted>) -> ApiResult<Ht
         .build()
         .map_err(|error| ApiError::internal(&error))?;
     actix_rt::time::sleep(Duration::from_secs(seconds)).await;
-    let report = sampling.report().build();
-    let report = report.map_err(|error| ApiError::internal(&error))?;
-    drop(sampling);
+    // Looking up names takes long: not on a thread that serves.
+    let (tell, told) = tokio::sync::oneshot::channel();
+    let naming = std::thread::Builder::new().name("profile".into());
+    let spawned = naming.spawn(move || {
+        let text = sampling.report().build().map(|report| folded(&report));
+        drop(tell.send(text.map_err(|error| error.to_string())));
+    });
+    spawned.map_err(|error| ApiError::internal(&error))?;
+    let text = told.await.map_err(|error| ApiError::internal(&error))?;
+    let text = text.map_err(|error| ApiError::internal(&error))?;
     Ok(HttpResponse::Ok()
         .content_type("text/plain; charset=utf-8")
-        .body(folded(&report)))
+        .body(text))
 }
 
 fn folded(report: &pprof::Report) -> String {

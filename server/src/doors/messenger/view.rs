@@ -1,6 +1,10 @@
 //! How rows look over HTTP: the superset of the fields that shipped clients read.
 
-use protocol::{Entry, EntryKind, PrincipalKind};
+use protocol::{
+    ClientMsgId, ConversationId, Entry, EntryKind, MessageId, PrincipalKind, Timestamp,
+};
+use serde::Serialize;
+use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use store::ListItem;
 
@@ -13,46 +17,52 @@ fn sender_type(kind: PrincipalKind) -> &'static str {
 }
 
 /// A message.
-pub(super) fn message(entry: &Entry) -> Value {
+#[derive(Serialize)]
+#[expect(clippy::struct_field_names, reason = "the wire's names")]
+pub(super) struct Message<'a> {
+    id: MessageId,
+    message_id: MessageId,
+    conversation_id: &'a ConversationId,
+    seq: i64,
+    kind: &'static str,
+    sender_type: &'static str,
+    sender_id: &'a str,
+    content: &'a str,
+    created_at: Timestamp,
+    timestamp: Timestamp,
+    is_deleted: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    metadata: Option<&'a RawValue>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    client_msg_id: Option<&'a ClientMsgId>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    edited_at: Option<Timestamp>,
+}
+
+/// A message as it is shown.
+pub(super) fn message(entry: &Entry) -> Message<'_> {
     let deleted = entry.deleted_at.is_some();
-    let kind = match entry.kind {
-        EntryKind::Message | EntryKind::Gap => "message",
-        EntryKind::System => "system",
-        EntryKind::Encrypted => "encrypted",
-    };
-    let mut view = json!({
-        "id": entry.id,
-        "message_id": entry.id,
-        "conversation_id": entry.conversation,
-        "seq": entry.seq,
-        "kind": kind,
-        "sender_type": sender_type(entry.sender.kind),
-        "sender_id": entry.sender.id,
-        "content": if deleted { "[deleted]" } else { &*entry.content },
-        "created_at": entry.created_at,
-        "timestamp": entry.created_at,
-        "is_deleted": deleted,
-    });
-    if let Some(map) = view.as_object_mut() {
-        let metadata = entry
-            .metadata
-            .as_ref()
-            .and_then(|text| serde_json::from_str::<Value>(text).ok());
-        let optional = [
-            ("metadata", metadata),
-            (
-                "client_msg_id",
-                entry.client_msg_id.as_ref().map(|id| json!(id)),
-            ),
-            ("edited_at", entry.edited_at.map(|at| json!(at))),
-        ];
-        map.extend(
-            optional
-                .into_iter()
-                .filter_map(|(key, value)| Some((key.to_owned(), value?))),
-        );
+    let metadata = entry.metadata.as_deref();
+    Message {
+        id: entry.id,
+        message_id: entry.id,
+        conversation_id: &entry.conversation,
+        seq: entry.seq,
+        kind: match entry.kind {
+            EntryKind::Message | EntryKind::Gap => "message",
+            EntryKind::System => "system",
+            EntryKind::Encrypted => "encrypted",
+        },
+        sender_type: sender_type(entry.sender.kind),
+        sender_id: &entry.sender.id,
+        content: if deleted { "[deleted]" } else { &entry.content },
+        created_at: entry.created_at,
+        timestamp: entry.created_at,
+        is_deleted: deleted,
+        metadata: metadata.and_then(|text| serde_json::from_str(text).ok()),
+        client_msg_id: entry.client_msg_id.as_ref(),
+        edited_at: entry.edited_at,
     }
-    view
 }
 
 /// A conversation in the caller's list. `me` is the caller's public id and kind.

@@ -12,8 +12,13 @@ use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 use std::fs::{File, TryLockError};
 use std::io::Read;
 use std::path::Path;
+use std::time::Duration;
 
 pub(crate) const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations/sqlite");
+
+/// A process that ends, or one that a holder has just forked, lets go within this time.
+const LOCK_TRIES: u32 = 20;
+const LOCK_NAP: Duration = Duration::from_millis(10);
 
 /// Takes the lock beside `path`; it lasts as long as the file is open.
 pub(crate) fn lock(path: &Path) -> Result<File, OpenError> {
@@ -25,11 +30,14 @@ pub(crate) fn lock(path: &Path) -> Result<File, OpenError> {
         .write(true)
         .open(lock_path)
         .map_err(io)?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(OpenError::Locked(path.into())),
-        Err(TryLockError::Error(error)) => Err(io(error)),
+    for _ in 0..LOCK_TRIES {
+        match file.try_lock() {
+            Ok(()) => return Ok(file),
+            Err(TryLockError::WouldBlock) => std::thread::park_timeout(LOCK_NAP),
+            Err(TryLockError::Error(error)) => return Err(io(error)),
+        }
     }
+    Err(OpenError::Locked(path.into()))
 }
 
 /// Refuses a file that cannot be written or is no SQLite database. Nothing is written.
