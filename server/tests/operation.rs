@@ -242,7 +242,7 @@ fn a_key_of_another_certificate_is_refused_at_start() {
         .arg(other.path("key.pem"))
         .output()
         .expect("ended");
-    assert_eq!(ended.status.code(), Some(1));
+    assert_eq!(ended.status.code(), Some(2));
     assert!(
         said(&ended).contains("is not the key of"),
         "{}",

@@ -4,6 +4,7 @@
 
 use super::file::{File, Place};
 use super::setting::Setting;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::parser::ValueSource;
 use clap::{ArgMatches, Command};
 use std::collections::BTreeMap;
@@ -156,6 +157,26 @@ impl Layers {
             File::default()
         })
     }
+}
+
+/// The problem of a flag whose value is not accepted; `None` for other errors of the command line.
+pub(super) fn refused_flag(error: &clap::Error, settings: &[Setting]) -> Option<Problem> {
+    if !matches!(
+        error.kind(),
+        ErrorKind::ValueValidation | ErrorKind::InvalidValue
+    ) {
+        return None;
+    }
+    let Some(ContextValue::String(arg)) = error.get(ContextKind::InvalidArg) else {
+        return None;
+    };
+    let flag = arg.trim_start_matches('-');
+    let flag = flag.split([' ', '[', '=']).next().unwrap_or_default();
+    let setting = settings.iter().find(|setting| setting.flag == flag)?;
+    Some(Problem {
+        source: Some(Source::Flag(setting.flag.clone())),
+        text: reason(error, setting),
+    })
 }
 
 /// clap's sentence without its frame: the reason alone.

@@ -137,22 +137,27 @@ impl Config {
         args: impl IntoIterator<Item = OsString>,
         environment: &Environment,
     ) -> Result<(Self, clap::ArgMatches), Unusable> {
-        let args: Vec<OsString> = args.into_iter().map(double_dash).collect();
+        let mut args: Vec<OsString> = args.into_iter().map(double_dash).collect();
         let command = Self::command();
         let bare = || layers::bare(command.clone());
-        let flags =
-            bare()
-                .try_get_matches_from(args.clone())
-                .map_err(|error| match error.kind() {
-                    // The help names the variables too.
-                    ErrorKind::DisplayHelp => {
-                        let with_names = command.clone().try_get_matches_from(&args);
-                        Unusable::CommandLine(with_names.err().unwrap_or(error))
-                    }
-                    _ => Unusable::CommandLine(error),
-                })?;
+        let mut refused = None;
+        let flags = match bare().try_get_matches_from(args.clone()) {
+            Ok(flags) => flags,
+            Err(error) => {
+                // A value that is not accepted is told with the other problems, and without the
+                // value where that is a secret; the rest is looked at as if it were not there.
+                refused = layers::refused_flag(&error, &Self::settings());
+                if refused.is_none() {
+                    return Err(Unusable::CommandLine(named(&command, &args, error)));
+                }
+                args.truncate(1);
+                bare()
+                    .try_get_matches_from(&args)
+                    .map_err(Unusable::CommandLine)?
+            }
+        };
         let layers = Layers::gather(&command, args, &flags, environment);
-        let mut problems = layers.problems;
+        let mut problems: Vec<Problem> = refused.into_iter().chain(layers.problems).collect();
         let matches = bare()
             .try_get_matches_from(layers.args)
             .map_err(Unusable::CommandLine)?;
@@ -195,6 +200,15 @@ impl Config {
     pub fn reference() -> String {
         show::reference(&Self::settings())
     }
+}
+
+/// The help names the variables too.
+fn named(command: &clap::Command, args: &[OsString], error: clap::Error) -> clap::Error {
+    if error.kind() != ErrorKind::DisplayHelp {
+        return error;
+    }
+    let with_names = command.clone().try_get_matches_from(args);
+    with_names.err().unwrap_or(error)
 }
 
 /// The Go server took long flags with one dash: `-port 8080`, `-db FILE`.

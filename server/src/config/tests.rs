@@ -145,6 +145,19 @@ fn a_secret_may_stand_in_a_file_of_its_own_but_not_twice() {
 
 #[test]
 fn a_refused_secret_is_not_repeated() {
+    for flags in [
+        ["--jwt-secret", "too-short"],
+        ["--database-url", "mysql://u:too-short@h/d"],
+    ] {
+        let error = with(&flags, &[("JWT_TTL", "soon")]).expect_err("refused");
+        let told = problems(&error);
+        assert!(told[0].starts_with(flags[0]), "{told:?}");
+        assert!(
+            told[1].starts_with("JWT_TTL"),
+            "the rest is told too: {told:?}"
+        );
+        assert!(!error.to_string().contains("too-short"), "{error}");
+    }
     let error = with(&[], &[("JWT_SECRET", "too-short")]).expect_err("short");
     let text = error.to_string();
     assert!(

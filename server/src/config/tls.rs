@@ -27,12 +27,18 @@ impl TlsSettings {
             (None, Some(_)) => problems.push("TLS_KEY is set and TLS_CERT is not".to_owned()),
             _ => {}
         }
+        let before = problems.len();
         for (name, path) in [("TLS_CERT", &self.cert), ("TLS_KEY", &self.key)] {
             if let Some(path) = path
                 && let Err(error) = std::fs::File::open(path)
             {
                 problems.push(format!("{name}: cannot read {}: {error}", path.display()));
             }
+        }
+        if before == problems.len()
+            && let Err(error) = crate::tls::Certificates::load(self)
+        {
+            problems.push(format!("{error:#}"));
         }
         problems
     }
